@@ -1,0 +1,50 @@
+"""The ``guichets`` command: one module per verb, answers on stdout, all else on stderr.
+
+Exit status: 0 done, 1 the work could not be done, 2 a mistake in what was asked, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from guichets import __version__
+from guichets.errors import GuichetsError
+
+app = typer.Typer(
+    name="guichets",
+    help="Guichets: an open observatory of appointment desks in French préfectures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"guichets {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Guichets: an open observatory of appointment desks in French préfectures."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on stderr, never a traceback."""
+    try:
+        app()
+    except GuichetsError as error:
+        print(f"guichets: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,199 @@
+"""Every ``GUICHETS_…`` setting, declared once: name, default, unit, type and one sentence.
+
+Scrapy settings (also ``-s NAME=value``) and environment variables are read through this list; the
+``guichets settings`` page and the start-up check come from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from guichets.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One declared setting."""
+
+    name: str
+    default: Any
+    unit: str  # "" where there is none
+    parse: Callable[[str], Any]  # raises ValueError with what was expected
+    sentence: str
+    environment: bool = False  # also read from the environment
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 86_400 * 366:
+        raise ValueError("a number of seconds, 0 or more")
+    return value
+
+
+def _positive_integer(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise ValueError("a whole number, 1 or more")
+    return value
+
+
+def _boolean(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in {"1", "true", "yes", "on"}:
+        return True
+    if lowered in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("true or false")
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = tuple(part.strip() for part in text.split(",") if part.strip())
+    for url in urls:
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
+            raise ValueError(f"http or https addresses separated by commas, and {url!r} is not one")
+    return urls
+
+
+def _contact(text: str) -> str:
+    contact = text.strip()
+    if not contact or any(character in contact for character in "\r\n()"):
+        raise ValueError("a URL or a mail address, without brackets")
+    return contact
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "GUICHETS_DATABASE_URL",
+        "",
+        "",
+        str.strip,
+        "PostgreSQL DSN; unset, the embedded server under GUICHETS_HOME serves.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_CATALOGUE",
+        "",
+        "",
+        str.strip,
+        "Folder of TOML files used instead of the bundled catalogue.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_CONTACT",
+        "https://guichets.example/robot",
+        "",
+        _contact,
+        "URL or mail address in the User-Agent, where an administrator can reach you.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_HOME",
+        "var",
+        "",
+        str.strip,
+        "Folder of the embedded server, the spool and the archive.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_WORKER",
+        "",
+        "",
+        str.strip,
+        "Name of this worker in observations and leases; unset, host name and process id.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_STORE",
+        "postgres",
+        "",
+        str.strip,
+        "Where schedule and observations live: postgres, or none (trials on loopback hosts only).",
+    ),
+    Setting("GUICHETS_HOST_DELAY", 10.0, "seconds", _seconds, "Least time between two requests to a host."),
+    Setting(
+        "GUICHETS_FORM_INTERVAL",
+        900.0,
+        "seconds",
+        _seconds,
+        "Least time between two visits of the same form.",
+    ),
+    Setting(
+        "GUICHETS_PROBE_INTERVAL",
+        3600.0,
+        "seconds",
+        _seconds,
+        "Time from one baseline probe of a desk to the next.",
+    ),
+    Setting("GUICHETS_MAX_HOSTS", 64, "hosts", _positive_integer, "Hosts one worker holds at once."),
+    Setting(
+        "GUICHETS_LEASE", 120.0, "seconds", _seconds, "How long a claimed host stays ours without renewal."
+    ),
+    Setting(
+        "GUICHETS_CONTROL_URLS",
+        "https://www.service-public.gouv.fr/,https://www.wikipedia.org/,https://www.debian.org/",
+        "",
+        _urls,
+        "Pages known to be up, tried when a host is unreachable to tell our fault from theirs; empty, no check.",
+    ),
+    Setting(
+        "GUICHETS_MAX_BODY",
+        4_000_000,
+        "bytes",
+        _positive_integer,
+        "Largest page that is read; a larger one is unrecognised.",
+    ),
+    Setting(
+        "GUICHETS_EZJSCORE",
+        False,
+        "",
+        _boolean,
+        "ezbooking: also make the week-calendar call (off by default).",
+    ),
+)
+
+_BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+def read(name: str, given: object = None) -> Any:
+    """The value of a declared setting: ``given`` if not None, else the environment, else the default.
+
+    Raises ConfigurationError when the text cannot be read, KeyError for an undeclared name.
+    """
+    setting = _BY_NAME[name]
+    if given is None and setting.environment:
+        given = os.environ.get(name)
+    if given is None:
+        given = setting.default
+    try:
+        return setting.parse(given if isinstance(given, str) else str(given))
+    except ValueError as problem:
+        raise ConfigurationError(f"{name}={given!r}: expected {problem}") from None
+
+
+def unknown_names(names: list[str]) -> list[str]:
+    """One line for each ``GUICHETS_…`` name that no setting declares, with the nearest known one."""
+    lines = []
+    for name in sorted(names):
+        if name.startswith("GUICHETS_") and name not in _BY_NAME:
+            near = difflib.get_close_matches(name, _BY_NAME, n=1)
+            lines.append(
+                f"{name} is not a setting of Guichets." + (f" Did you mean {near[0]}?" if near else "")
+            )
+    return lines
+
+
+def home() -> Path:
+    """The folder of everything Guichets writes on this machine, absolute."""
+    return Path(read("GUICHETS_HOME")).expanduser().absolute()

@@ -1,0 +1,1 @@
+"""One module per stage that an observation goes through."""

@@ -1,0 +1,1 @@
+"""One spider per booking-platform family; its page readers live beside it."""
