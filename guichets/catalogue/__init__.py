@@ -1,6 +1,8 @@
 """The catalogue: which desks exist, where, for what, and since when that is known."""
 
 from guichets.catalogue._departements import departements
+from guichets.catalogue._load import load
+from guichets.catalogue.families import FAMILIES, Param
 from guichets.catalogue.model import (
     CHANNELS,
     PROCEDURES,
@@ -13,11 +15,14 @@ from guichets.catalogue.model import (
 
 __all__ = [
     "CHANNELS",
+    "FAMILIES",
     "PROCEDURES",
     "Catalogue",
     "Channel",
     "Departement",
     "Desk",
     "HostRule",
+    "Param",
     "departements",
+    "load",
 ]

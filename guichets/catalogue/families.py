@@ -1,0 +1,53 @@
+"""The platform families a desk may belong to, with the params each accepts.
+
+The list is kept here because the core may not import spiders; a test of the spiders compares names.
+A spider works from the entry URL alone wherever the URL says all: params only add what it cannot say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One thing a family may be told beside the URL."""
+
+    kinds: tuple[type, ...]  # accepted TOML types; bool never passes for int
+    sentence: str
+    choices: tuple[Any, ...] = ()  # the only values, where there are few
+    is_url: bool = False
+
+
+def _family(**params: Param) -> Mapping[str, Param]:
+    return MappingProxyType(params)
+
+
+FAMILIES: Mapping[str, Mapping[str, Param]] = MappingProxyType(
+    {
+        "ezbooking": _family(),
+        "rdv_prefecture": _family(),
+        "eappointment": _family(
+            dwr=Param((int,), "DWR dialect of the server; absent, the spider finds out.", (2, 3)),
+            site=Param((str,), "Code of the site where several share one application."),
+            service=Param((str,), "Code of the service (the reason for coming)."),
+        ),
+        "rdv_service_public": _family(
+            service_id=Param((int, str), "Number of the service."),
+            motif_name_with_location_type=Param((str,), "Slug of the motive and of its kind of place."),
+        ),
+        "demarche_numerique": _family(),
+        "troov": _family(
+            api=Param((str,), "Base URL of the API; absent, the public one.", is_url=True),
+            slug=Param((str,), "Slug of the consulate."),
+            service=Param((str,), "Name of the service, where the URL does not tell it."),
+        ),
+        "lutece": _family(),
+        "orion": _family(),
+        "ants": _family(),
+    }
+)
+"""Family name (= spider, module, folder of test pages) -> its params by name."""
