@@ -1,0 +1,441 @@
+-- 0001 before the code: the words, the catalogue, the hosts' pace, crawls, observations and what is read from them.
+
+-- alembic creates this table itself before the first migration; a database built from schema.sql needs it too.
+CREATE TABLE IF NOT EXISTS alembic_version (
+    version_num character varying(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY
+);
+COMMENT ON TABLE alembic_version IS 'Number of the last migration that was applied.';
+
+-- Words ---------------------------------------------------------------------------------------------------------
+
+CREATE TYPE outcome AS ENUM (
+    'offered', 'none', 'open', 'closed', 'moved', 'captcha', 'blocked',
+    'overloaded', 'unreachable', 'gone', 'unrecognised', 'observer_fault'
+);
+COMMENT ON TYPE outcome IS 'What one probe established about one desk or counter: the closed list of DESIGN, section 2.';
+
+CREATE FUNCTION outcome_group(outcome) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE $1
+    WHEN 'offered' THEN 'offered'
+    WHEN 'none' THEN 'none'
+    WHEN 'closed' THEN 'closed'
+    WHEN 'overloaded' THEN 'dysfunction'
+    WHEN 'unreachable' THEN 'dysfunction'
+    WHEN 'captcha' THEN 'barrier'
+    WHEN 'blocked' THEN 'barrier'
+    WHEN 'unrecognised' THEN 'unrecognised'
+    WHEN 'open' THEN 'other'
+    WHEN 'moved' THEN 'other'
+    WHEN 'gone' THEN 'other'
+    WHEN 'observer_fault' THEN 'other'
+END;
+COMMENT ON FUNCTION outcome_group(outcome) IS
+    'The column people read an outcome in. The only such list in SQL; compared with guichets.outcomes.GROUP_OF by a test.';
+
+-- Catalogue -----------------------------------------------------------------------------------------------------
+
+CREATE TABLE departements (
+    code text PRIMARY KEY,
+    name text NOT NULL,
+    region text NOT NULL,
+    chef_lieu text NOT NULL,
+    timezone text NOT NULL
+);
+COMMENT ON TABLE departements IS 'The départements of France, and 99 for the consulates abroad.';
+COMMENT ON COLUMN departements.code IS 'INSEE code as text: 01 … 95, 2A, 2B, 971 … 976, 99.';
+COMMENT ON COLUMN departements.timezone IS 'IANA name of the zone its people live in.';
+
+CREATE TABLE offices (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    departement text NOT NULL REFERENCES departements,
+    name text NOT NULL,
+    CONSTRAINT offices_departement_name_key UNIQUE (departement, name)
+);
+COMMENT ON TABLE offices IS 'A préfecture, sous-préfecture, mairie or consulate that receives people.';
+
+CREATE TABLE hosts (
+    host text PRIMARY KEY,
+    forbidden boolean NOT NULL DEFAULT false,
+    forbidden_why text,
+    forbidden_by text CONSTRAINT hosts_forbidden_by_known CHECK (forbidden_by IN ('catalogue', 'operator')),
+    min_delay_seconds double precision,
+    crawl_delay_seconds double precision,
+    next_request_at timestamptz,
+    paused_until timestamptz,
+    strikes integer NOT NULL DEFAULT 0,
+    strikes_on date,
+    robots_txt text,
+    robots_status integer,
+    robots_fetched_at timestamptz,
+    lease_owner text,
+    lease_expires_at timestamptz,
+    fencing_token bigint NOT NULL DEFAULT 0,
+    requests_today bigint NOT NULL DEFAULT 0,
+    requests_on date,
+    last_refusal_at timestamptz
+);
+COMMENT ON TABLE hosts IS 'What is paced and leased: one row per host, shared by all workers. Database time rules.';
+COMMENT ON COLUMN hosts.host IS 'name or name:port of a desk''s URL, lower case.';
+COMMENT ON COLUMN hosts.forbidden IS 'True: no request may be sent to it.';
+COMMENT ON COLUMN hosts.forbidden_by IS 'Who forbade it: catalogue (hosts.toml, undone by the files) or operator (stays).';
+COMMENT ON COLUMN hosts.min_delay_seconds IS 'Least seconds between two requests, from hosts.toml; null: the setting alone.';
+COMMENT ON COLUMN hosts.crawl_delay_seconds IS 'Crawl-delay of its robots.txt, in seconds; null: none was given.';
+COMMENT ON COLUMN hosts.next_request_at IS 'No request before this instant; null: none was ever sent.';
+COMMENT ON COLUMN hosts.paused_until IS 'After a refusal or Retry-After, no request before this instant.';
+COMMENT ON COLUMN hosts.strikes IS 'Refusals (403, 429) on the day strikes_on.';
+COMMENT ON COLUMN hosts.strikes_on IS 'Day of strikes, UTC.';
+COMMENT ON COLUMN hosts.robots_status IS 'HTTP status of the last robots.txt; null: never read.';
+COMMENT ON COLUMN hosts.lease_owner IS 'Worker that may talk to it until lease_expires_at; null: nobody.';
+COMMENT ON COLUMN hosts.fencing_token IS 'Grows by one at each claim; a write that carries an older one touches no row.';
+COMMENT ON COLUMN hosts.requests_today IS 'Requests sent on the day requests_on.';
+COMMENT ON COLUMN hosts.requests_on IS 'Day of requests_today, UTC.';
+
+CREATE TABLE desks (
+    id text PRIMARY KEY,
+    family text NOT NULL,
+    departement text NOT NULL REFERENCES departements,
+    office_id bigint NOT NULL REFERENCES offices,
+    procedure text NOT NULL,
+    label text NOT NULL,
+    url text NOT NULL,
+    params jsonb NOT NULL DEFAULT '{}',
+    host text NOT NULL REFERENCES hosts,
+    valid_from date,
+    valid_to date,
+    moved_to text,
+    source text,
+    note text,
+    opened_at timestamptz NOT NULL,
+    closed_at timestamptz,
+    next_due_at timestamptz NOT NULL DEFAULT now(),
+    last_probed_at timestamptz
+);
+-- serves the claim of a host and the list of its due desks; partial, because closed desks are never due
+CREATE INDEX desks_host_due_idx ON desks (host, next_due_at) WHERE closed_at IS NULL;
+COMMENT ON INDEX desks_host_due_idx IS 'Serves the claim of a host and the list of its due desks.';
+COMMENT ON TABLE desks IS 'One public booking form each. Never deleted: a desk that leaves the catalogue gets closed_at.';
+COMMENT ON COLUMN desks.id IS 'Stable id of the catalogue, never reused.';
+COMMENT ON COLUMN desks.family IS 'Booking platform: the name of its spider.';
+COMMENT ON COLUMN desks.valid_from IS 'First day the form existed, as far as known, in the département''s zone.';
+COMMENT ON COLUMN desks.opened_at IS 'When it first came with the catalogue.';
+COMMENT ON COLUMN desks.closed_at IS 'When it left the catalogue; null: it is in it.';
+COMMENT ON COLUMN desks.next_due_at IS 'Next baseline probe not before this instant.';
+COMMENT ON COLUMN desks.last_probed_at IS 'Instant of its last probe of any purpose; null: none yet.';
+
+CREATE TABLE counters (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    desk_id text NOT NULL REFERENCES desks,
+    key text NOT NULL,
+    label text,
+    first_seen_at timestamptz NOT NULL,
+    last_seen_at timestamptz NOT NULL,
+    CONSTRAINT counters_desk_id_key_key UNIQUE (desk_id, key)
+);
+COMMENT ON TABLE counters IS 'Sub-choices found on a desk''s page at run time; they come and go.';
+COMMENT ON COLUMN counters.key IS 'The platform''s own key of the sub-choice.';
+
+CREATE TABLE channels (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    office_id bigint NOT NULL REFERENCES offices,
+    departement text NOT NULL REFERENCES departements,
+    procedure text NOT NULL,
+    channel text NOT NULL
+        CONSTRAINT channels_channel_known CHECK (channel IN ('online', 'phone', 'mail', 'post', 'counter')),
+    exclusive boolean NOT NULL DEFAULT false,
+    valid_from date,
+    valid_to date,
+    source text,
+    note text,
+    closed_at timestamptz,
+    CONSTRAINT channels_natural_key UNIQUE NULLS NOT DISTINCT (office_id, procedure, channel, valid_from)
+);
+COMMENT ON TABLE channels IS 'How one can ask an office for an appointment at all, with dates.';
+COMMENT ON COLUMN channels.exclusive IS 'True: it is the only way.';
+COMMENT ON COLUMN channels.closed_at IS 'When it left the catalogue; null: it is in it.';
+
+CREATE TABLE catalogue_versions (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    version text NOT NULL,
+    program text NOT NULL,
+    folder text NOT NULL,
+    synced_at timestamptz NOT NULL,
+    desks integer NOT NULL
+);
+COMMENT ON TABLE catalogue_versions IS 'Each catalogue that was synced, in order; the last one is in force.';
+COMMENT ON COLUMN catalogue_versions.version IS 'SHA-256 over the catalogue''s files, in hexadecimal.';
+COMMENT ON COLUMN catalogue_versions.program IS 'Version of Guichets that synced it.';
+COMMENT ON COLUMN catalogue_versions.desks IS 'Desks it held.';
+
+-- What was seen --------------------------------------------------------------------------------------------------
+
+CREATE TABLE crawls (
+    id uuid PRIMARY KEY,
+    family text NOT NULL,
+    worker text NOT NULL,
+    version text NOT NULL,
+    arguments jsonb NOT NULL DEFAULT '{}',
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz,
+    finish_reason text,
+    stats jsonb
+);
+-- serves the latest crawl of `guichets db status` and of the dashboards
+CREATE INDEX crawls_started_at_idx ON crawls (started_at DESC);
+COMMENT ON INDEX crawls_started_at_idx IS 'Serves the latest crawl of `guichets db status` and of the dashboards.';
+COMMENT ON TABLE crawls IS 'One run of one spider on one worker.';
+COMMENT ON COLUMN crawls.finished_at IS 'Null: it still runs, or it was killed.';
+COMMENT ON COLUMN crawls.stats IS 'Scrapy''s final statistics.';
+
+-- No foreign key leaves observations or slots: an observation that was made is never refused because of what
+-- another table holds, and COPY stays cheap. Desks are never deleted, so desk_id always finds its row.
+CREATE TABLE observations (
+    id uuid NOT NULL,
+    probe uuid NOT NULL,
+    crawl uuid,
+    desk_id text NOT NULL,
+    counter_key text,
+    counter_label text,
+    family text NOT NULL,
+    departement text NOT NULL,
+    observed_at timestamptz NOT NULL,
+    outcome outcome NOT NULL,
+    rule text NOT NULL,
+    purpose text NOT NULL
+        CONSTRAINT observations_purpose_known CHECK (purpose IN ('baseline', 'watch', 'contributed')),
+    step text,
+    first_slot timestamptz,
+    second_slot timestamptz,
+    slot_has_time boolean,
+    slot_count integer,
+    horizon_end date,
+    http_status integer,
+    latency_ms integer,
+    requests integer NOT NULL,
+    evidence jsonb NOT NULL DEFAULT '[]',
+    parser text NOT NULL,
+    worker text NOT NULL,
+    note text,
+    host text NOT NULL,
+    fencing_token bigint,
+    CONSTRAINT observations_pkey PRIMARY KEY (id, observed_at)
+) PARTITION BY RANGE (observed_at);
+-- serves desk_status: one row from the newest partition that holds one; counters' lines are left out
+CREATE INDEX observations_desk_latest_idx ON observations (desk_id, observed_at DESC) WHERE counter_key IS NULL;
+-- serves statistics and exports over a period; rows arrive nearly in order, so a BRIN of a few pages is enough
+CREATE INDEX observations_observed_at_brin ON observations USING brin (observed_at);
+COMMENT ON INDEX observations_desk_latest_idx IS 'Serves desk_status: the latest desk-level line of one desk.';
+COMMENT ON INDEX observations_observed_at_brin IS 'Serves statistics and exports over a period.';
+COMMENT ON TABLE observations IS
+    'What one probe established about one desk or counter at one instant. Append only; partitioned by month, UTC.';
+COMMENT ON COLUMN observations.id IS 'UUIDv7 made before the first request: writing it again changes nothing.';
+COMMENT ON COLUMN observations.probe IS 'Shared by a desk''s line and its counters'' lines.';
+COMMENT ON COLUMN observations.counter_key IS 'Null: the line of the desk as a whole.';
+COMMENT ON COLUMN observations.observed_at IS 'When the answer had been read.';
+COMMENT ON COLUMN observations.rule IS 'Stable id of the rule that decided.';
+COMMENT ON COLUMN observations.purpose IS 'baseline: fixed statistical schedule, the only kind in rates; watch; contributed.';
+COMMENT ON COLUMN observations.step IS 'Last step of the funnel that was read.';
+COMMENT ON COLUMN observations.first_slot IS
+    'Earliest date offered; where the platform shows no time, midnight of that day in the département''s zone.';
+COMMENT ON COLUMN observations.second_slot IS 'Second earliest date offered, as first_slot.';
+COMMENT ON COLUMN observations.slot_has_time IS 'False: first_slot and second_slot are days without a time.';
+COMMENT ON COLUMN observations.slot_count IS 'Distinct slots seen; null where the platform does not tell.';
+COMMENT ON COLUMN observations.horizon_end IS 'Last day the platform''s answer covers.';
+COMMENT ON COLUMN observations.latency_ms IS 'Milliseconds of the last response.';
+COMMENT ON COLUMN observations.requests IS 'Requests this line rests on that left the machine.';
+COMMENT ON COLUMN observations.evidence IS 'The responses it rests on: url, status, sha256, size (bytes), in order.';
+COMMENT ON COLUMN observations.parser IS 'Family and version of the readers.';
+COMMENT ON COLUMN observations.note IS 'Why a value was normalised or an outcome forced; not exported.';
+COMMENT ON COLUMN observations.fencing_token IS 'Of the lease it was observed under.';
+
+CREATE TABLE slots (
+    observation_id uuid NOT NULL,
+    observed_at timestamptz NOT NULL,
+    starts_at timestamptz NOT NULL,
+    has_time boolean NOT NULL,
+    CONSTRAINT slots_pkey PRIMARY KEY (observation_id, observed_at, starts_at)
+) PARTITION BY RANGE (observed_at);
+COMMENT ON TABLE slots IS 'Every slot an observation saw; never published. Partitioned by month, UTC.';
+COMMENT ON COLUMN slots.observed_at IS 'Of its observation, so that both lie in the same month.';
+COMMENT ON COLUMN slots.starts_at IS 'Start of the appointment; without time, midnight in the département''s zone.';
+
+CREATE FUNCTION ensure_partitions(from_instant timestamptz, months_ahead integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC'
+AS $function$
+DECLARE
+    parent text;
+    partition text;
+    month timestamptz;
+    created integer := 0;
+BEGIN
+    IF months_ahead NOT BETWEEN 0 AND 120 THEN
+        RAISE EXCEPTION 'ensure_partitions: months_ahead is %, expected 0 to 120', months_ahead;
+    END IF;
+    FOR month IN
+        SELECT generate_series(
+            date_trunc('month', from_instant),
+            date_trunc('month', from_instant) + make_interval(months => months_ahead),
+            interval '1 month'
+        )
+    LOOP
+        FOREACH parent IN ARRAY ARRAY['observations', 'slots'] LOOP
+            partition := parent || to_char(month, '_YYYY_MM');
+            CONTINUE WHEN to_regclass(partition) IS NOT NULL;  -- the usual case takes no lock at all
+            PERFORM pg_advisory_xact_lock(hashtextextended('guichets.partitions', 0));
+            CONTINUE WHEN to_regclass(partition) IS NOT NULL;  -- another session made it while we waited
+            -- Built apart and attached: CREATE … PARTITION OF would lock out every reader and writer.
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent);
+            EXECUTE format(
+                'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                parent, partition, month, month + interval '1 month'
+            );
+            created := created + 1;
+        END LOOP;
+    END LOOP;
+    RETURN created;
+END
+$function$;
+COMMENT ON FUNCTION ensure_partitions(timestamptz, integer) IS
+    'Makes the monthly partitions (UTC) from that instant''s month to months_ahead later; returns how many were made.';
+
+-- What people read -----------------------------------------------------------------------------------------------
+
+CREATE VIEW desk_status AS
+SELECT
+    desks.id AS desk_id,
+    desks.family,
+    desks.departement,
+    offices.name AS office,
+    desks.procedure,
+    desks.label,
+    desks.url,
+    desks.host,
+    latest.id AS observation_id,
+    latest.observed_at,
+    latest.outcome,
+    outcome_group(latest.outcome) AS outcome_group,
+    latest.rule,
+    latest.purpose,
+    latest.first_slot,
+    latest.second_slot,
+    latest.slot_has_time,
+    latest.slot_count,
+    latest.horizon_end,
+    latest.http_status,
+    latest.latency_ms
+FROM desks
+JOIN offices ON offices.id = desks.office_id
+LEFT JOIN LATERAL (
+    SELECT observations.*
+    FROM observations
+    WHERE observations.desk_id = desks.id AND observations.counter_key IS NULL
+    ORDER BY observations.observed_at DESC
+    LIMIT 1
+) AS latest ON true
+WHERE desks.closed_at IS NULL;
+COMMENT ON VIEW desk_status IS 'Each desk of the catalogue with its latest desk-level observation, if any.';
+COMMENT ON COLUMN desk_status.outcome_group IS 'The column people read it in; null: not yet observed.';
+
+CREATE FUNCTION departement_status_at(at timestamptz)
+RETURNS TABLE (
+    departement text,
+    name text,
+    region text,
+    desks bigint,
+    offered bigint,
+    "none" bigint,
+    closed bigint,
+    dysfunction bigint,
+    barrier bigint,
+    unrecognised bigint,
+    other bigint,
+    not_yet_observed bigint,
+    first_slot timestamptz,
+    second_slot timestamptz,
+    last_observed_at timestamptz,
+    first_slot_has_time boolean,
+    second_slot_has_time boolean
+)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH status AS MATERIALIZED (
+        SELECT * FROM desk_status
+    ), dates AS (
+        SELECT DISTINCT ON (status.departement, slot.starts_at)
+            status.departement, slot.starts_at, status.slot_has_time
+        FROM status
+        CROSS JOIN LATERAL (VALUES (status.first_slot), (status.second_slot)) AS slot (starts_at)
+        WHERE status.outcome = 'offered'
+          -- a day without a time is in the future until that day is over
+          AND slot.starts_at > CASE WHEN status.slot_has_time THEN at ELSE at - interval '1 day' END
+        ORDER BY status.departement, slot.starts_at, status.slot_has_time DESC
+    ), ranked AS (
+        SELECT
+            dates.*,
+            row_number() OVER (PARTITION BY dates.departement ORDER BY dates.starts_at) AS rank
+        FROM dates
+    ), counted AS (
+        SELECT
+            status.departement,
+            count(*) AS desks,
+            count(*) FILTER (WHERE status.outcome_group = 'offered') AS offered,
+            count(*) FILTER (WHERE status.outcome_group = 'none') AS "none",
+            count(*) FILTER (WHERE status.outcome_group = 'closed') AS closed,
+            count(*) FILTER (WHERE status.outcome_group = 'dysfunction') AS dysfunction,
+            count(*) FILTER (WHERE status.outcome_group = 'barrier') AS barrier,
+            count(*) FILTER (WHERE status.outcome_group = 'unrecognised') AS unrecognised,
+            count(*) FILTER (WHERE status.outcome_group = 'other') AS other,
+            count(*) FILTER (WHERE status.outcome IS NULL) AS not_yet_observed,
+            max(status.observed_at) AS last_observed_at
+        FROM status
+        GROUP BY status.departement
+    )
+    SELECT
+        departements.code,
+        departements.name,
+        departements.region,
+        counted.desks,
+        counted.offered,
+        counted."none",
+        counted.closed,
+        counted.dysfunction,
+        counted.barrier,
+        counted.unrecognised,
+        counted.other,
+        counted.not_yet_observed,
+        first.starts_at,
+        second.starts_at,
+        counted.last_observed_at,
+        first.slot_has_time,
+        second.slot_has_time
+    FROM counted
+    JOIN departements ON departements.code = counted.departement
+    LEFT JOIN ranked AS first ON first.departement = counted.departement AND first.rank = 1
+    LEFT JOIN ranked AS second ON second.departement = counted.departement AND second.rank = 2
+    ORDER BY departements.code;
+END;
+COMMENT ON FUNCTION departement_status_at(timestamptz) IS
+    'The latest status of each département that has desks; slots count when they lie after that instant.';
+
+CREATE VIEW departement_status AS SELECT * FROM departement_status_at(now());
+COMMENT ON VIEW departement_status IS 'One line per département that has desks: latest outcomes and next dates.';
+COMMENT ON COLUMN departement_status.first_slot IS 'Earliest future date among desks whose latest outcome is offered.';
+COMMENT ON COLUMN departement_status.second_slot IS 'The next distinct date after first_slot.';
+COMMENT ON COLUMN departement_status.not_yet_observed IS 'Desks without any observation: missing, not zero.';
+
+-- Who may do what ------------------------------------------------------------------------------------------------
+
+REVOKE EXECUTE ON FUNCTION ensure_partitions(timestamptz, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ensure_partitions(timestamptz, integer) TO guichets_writer;
+
+GRANT SELECT ON
+    alembic_version, departements, offices, hosts, desks, counters, channels, catalogue_versions,
+    crawls, observations, slots, desk_status, departement_status
+TO guichets_reader, guichets_writer;
+
+GRANT INSERT, UPDATE ON
+    departements, offices, hosts, desks, counters, channels, crawls
+TO guichets_writer;
+
+-- What was observed or synced is never changed or deleted by a crawl.
+GRANT INSERT ON catalogue_versions, observations, slots TO guichets_writer;
