@@ -2,6 +2,7 @@
 
 from guichets.catalogue._departements import departements
 from guichets.catalogue._load import load
+from guichets.catalogue._wording import departement_hint, did_you_mean
 from guichets.catalogue.families import FAMILIES, Param
 from guichets.catalogue.model import (
     CHANNELS,
@@ -23,6 +24,8 @@ __all__ = [
     "Desk",
     "HostRule",
     "Param",
+    "departement_hint",
     "departements",
+    "did_you_mean",
     "load",
 ]

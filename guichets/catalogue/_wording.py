@@ -76,4 +76,4 @@ def departement_hint(word: str, departements: Mapping[str, Departement]) -> str:
     near = difflib.get_close_matches(word.casefold(), by_name, n=1, cutoff=0.7)
     if near:
         return f' Did you mean "{by_name[near[0]]}"?'
-    return ' Write an INSEE code such as "01", "2A" or "974" (99 for the consulates).'
+    return ' Write an INSEE code such as "01", "2A" or "974" ("99" for the consulates).'

@@ -153,7 +153,7 @@ def _host_name_problem(host: str) -> str | None:
 
 
 def _ezbooking_problem(parts: SplitResult) -> str | None:
-    if parts.query or "?" in urlunsplit(parts):
+    if parts.query:
         return "holds a query string, which EZBooking never uses: remove it from the question mark on"
     deeper = _EZBOOKING_STEP.fullmatch(parts.path)
     if deeper:

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from guichets import __version__
+from guichets.cli import catalogue
 from guichets.errors import GuichetsError
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(catalogue.app, name="catalogue")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,174 @@
+"""``guichets catalogue``: check a folder, list its desks, bring them into PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from guichets.catalogue import Catalogue, Desk
+
+app = typer.Typer(help="The catalogue of desks: check, list, sync.", no_args_is_help=True)
+
+LISTED_FIELDS = (
+    "id",
+    "family",
+    "departement",
+    "office",
+    "procedure",
+    "label",
+    "url",
+    "valid_from",
+    "valid_to",
+    "moved_to",
+    "source",
+    "note",
+)
+"""The fields of ``list --format csv|json``, in their order; JSON adds ``params``."""
+
+TABLE_FIELDS = ("id", "family", "procedure", "office", "label")
+
+
+class ListFormat(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+Chosen = Annotated[
+    list[str] | None, typer.Option(help="Only these; repeat the option or separate by commas.")
+]
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of TOML files; else GUICHETS_CATALOGUE, else the bundled catalogue."),
+    ] = None,
+) -> None:
+    """Check a catalogue: exit 0 with one line, or 2 with every reason on stderr."""
+    catalogue = _load_or_exit(folder)
+    counts = (
+        _counted(len(catalogue.desks), "desk"),
+        _counted(len({desk.departement for desk in catalogue.desks}), "département"),
+        _counted(len({desk.host for desk in catalogue.desks}), "host"),
+        _counted(len(catalogue.channels), "channel"),
+    )
+    typer.echo(f"{catalogue.folder}: {', '.join(counts)}; version {catalogue.version[:12]}.")
+
+
+@app.command("list")
+def list_desks(
+    departement: Chosen = None,
+    family: Chosen = None,
+    procedure: Chosen = None,
+    format_: Annotated[ListFormat, typer.Option("--format", help="How to print them.")] = ListFormat.TABLE,
+) -> None:
+    """List the desks of the catalogue in use."""
+    from guichets.catalogue import FAMILIES, PROCEDURES, departements
+
+    wanted = {
+        "departement": chosen("--departement", departement, departements()),
+        "family": chosen("--family", family, FAMILIES),
+        "procedure": chosen("--procedure", procedure, PROCEDURES),
+    }
+    desks = [
+        desk
+        for desk in _load_or_exit(None).desks
+        if all(not values or getattr(desk, name) in values for name, values in wanted.items())
+    ]
+    if format_ is ListFormat.CSV:
+        _print_csv(desks)
+    elif format_ is ListFormat.JSON:
+        _print_json(desks)
+    else:
+        _print_table(desks)
+
+
+@app.command()
+def sync() -> None:
+    """Bring the catalogue into PostgreSQL: a desk that left the files is closed, never deleted."""
+    catalogue = _load_or_exit(None)
+
+    from guichets import database
+
+    with database.connect(role="writer") as connection:
+        report = database.sync_catalogue(connection, catalogue)
+    typer.echo(
+        f"{_counted(len(catalogue.desks), 'desk')}: {report.added} added, {report.changed} changed, "
+        f"{report.closed} closed, {report.reopened} reopened."
+    )
+
+
+def chosen(option: str, given: Iterable[str] | None, known: Mapping[str, object]) -> frozenset[str]:
+    """The values of a repeatable, comma-separated option; raises ArgumentError for one that is unknown."""
+    from guichets.catalogue import did_you_mean
+    from guichets.errors import ArgumentError
+
+    values = [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+    for value in values:
+        if value not in known:
+            raise ArgumentError(f'{option}: "{value}" is unknown.{did_you_mean(value, known)}')
+    return frozenset(values)
+
+
+def _load_or_exit(folder: Path | None) -> Catalogue:
+    from guichets.catalogue import load
+    from guichets.errors import CatalogueError
+
+    try:
+        return load(folder)
+    except CatalogueError as refusal:
+        for reason in refusal.reasons:
+            typer.echo(reason, err=True)
+        raise typer.Exit(2) from None
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _texts(desk: Desk, fields: Iterable[str]) -> Iterator[str]:
+    for field in fields:
+        value = getattr(desk, field)
+        yield "" if value is None else str(value)
+
+
+def _print_csv(desks: Iterable[Desk]) -> None:
+    import csv
+    import sys
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(LISTED_FIELDS)
+    writer.writerows(list(_texts(desk, LISTED_FIELDS)) for desk in desks)
+
+
+def _print_json(desks: Iterable[Desk]) -> None:
+    import json
+
+    rows = [
+        {field: getattr(desk, field) for field in LISTED_FIELDS} | {"params": dict(desk.params)}
+        for desk in desks
+    ]
+    typer.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
+
+
+def _print_table(desks: list[Desk]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", no_wrap=True)
+    for field in TABLE_FIELDS[1:]:
+        table.add_column(field, overflow="ellipsis", no_wrap=field != "label")
+    for desk in desks:
+        # Text, because a label may hold the square brackets that rich takes for markup.
+        table.add_row(*(Text(text) for text in _texts(desk, TABLE_FIELDS)))
+    Console().print(table)
+    typer.echo(f"{_counted(len(desks), 'desk')}.", err=True)

@@ -1,0 +1,102 @@
+"""Entry URLs: the bad ones and what they are told, the same ones and the different ones."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guichets.catalogue.urls import canonical_url, entry_key, host_problem, url_problem
+
+GOOD = (
+    "https://www.hauts-de-seine.gouv.fr/booking/create/12083",
+    "http://127.0.0.20:8001/booking/create/12083",
+    "http://[::1]:8001/booking/create/1/0",
+    "http://localhost:8001/index.php/booking/create/1/",
+    "https://www.haute-savoie.gouv.fr/layout/set/print/booking/create/29396",
+)
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_real_entries_are_accepted(url: str) -> None:
+    assert url_problem(url, "ezbooking") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("www.ain.gouv.fr/booking/create/1", "has no scheme"),
+        ("javascript:alert(1)", 'has the scheme "javascript"'),
+        ("https:///booking/create/1", "has no host name"),
+        ("https://user:word@www.ain.gouv.fr/booking/create/1", "holds a user name or password"),
+        ("https://www.ain.gouv.fr/booking/create/1#top", 'holds a "#"'),
+        ("https://www.ain.gouv.fr/booking/create/1 ", "holds a space or line break at position"),
+        ("https://www.ain.gouv.fr/book\ning/create/1", "holds a space or line break"),
+        ("https://www.ain.gouv.fr/\x01", "holds the character '\\x01'"),
+        ("https://www.ain.gouv.fr:0/booking/create/1", "has no usable port"),
+        ("https://www.ain.gouv.fr:/booking/create/1", "has no usable port"),
+        ("https://www.ain.gouv.fr:99999/booking/create/1", "cannot be read: Port out of range"),
+        ("https://www.ain.gouv.fr:http/booking/create/1", "cannot be read: Port could not be cast"),
+        ("https://[::1/booking/create/1", "cannot be read: Invalid IPv6 URL"),
+        ("https://préfecture.fr/booking/create/1", 'write the host in ASCII ("xn--prfecture-c4a.fr")'),
+        (
+            "https://www.ain.gouv.fr/réservation",
+            'percent-encoded, "https://www.ain.gouv.fr/r%C3%A9servation"',
+        ),
+        ("https://www.ain.gouv.fr/%zz", "two hexadecimal digits"),
+        ("https://300.1.1.1/booking/create/1", "is not an IP address"),
+        ("https://127.0.0.0x1/booking/create/1", "is not an IP address"),
+        ("https://-ain-.gouv.fr/booking/create/1", "is not a host name"),
+        ("https://www.ain.gouv.fr./booking/create/1", "is not a host name"),
+        ("https://www.ain.gouv.fr/a/../booking/create/1", 'a "." or ".." step'),
+        ("https://www.ain.gouv.fr/booking/create/1?x=1", "holds a query string"),
+        (
+            "https://www.ain.gouv.fr/booking/create/804/4",
+            'points inside the funnel: write its entry, "https://www.ain.gouv.fr/booking/create/804"',
+        ),
+        ("https://www.ain.gouv.fr/booking/confirm/1", "is not an EZBooking entry"),
+        ("https://www.ain.gouv.fr/booking/create/", "is not an EZBooking entry"),
+        ("https://www.ain.gouv.fr/" + "a" * 2000, "is longer than 2000 characters"),
+    ],
+)
+def test_a_bad_url_is_told_what_to_change(url: str, problem: str) -> None:
+    assert problem in (url_problem(url, "ezbooking") or "")
+
+
+def test_other_families_keep_their_query() -> None:
+    url = "https://rdv.example/appointment.do?sitekey="
+    assert url_problem(f"{url}P941", "eappointment") is None
+    assert entry_key("eappointment", f"{url}P941", {}) != entry_key("eappointment", f"{url}P942", {})
+    assert entry_key("eappointment", f"{url}P941", {}) != entry_key("eappointment", f"{url}P941", {"dwr": 2})
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("HTTPS://WWW.Ain.Gouv.FR:443/Booking?A=B", "https://www.ain.gouv.fr/Booking?A=B"),
+        ("http://127.0.0.20:8001/x", "http://127.0.0.20:8001/x"),
+        ("http://[::1]:80/x", "http://[::1]/x"),
+    ],
+)
+def test_one_host_has_one_spelling(url: str, canonical: str) -> None:
+    assert canonical_url(url) == canonical
+
+
+@pytest.mark.parametrize("host", ["www.ain.gouv.fr", "127.0.0.1:8001", "localhost"])
+def test_hosts_are_accepted_with_or_without_a_port(host: str) -> None:
+    assert host_problem(host) is None
+
+
+@pytest.mark.parametrize("host", ["https://www.ain.gouv.fr", "a@b", "a b", "a:99999", "é.fr", "a:", ":8001"])
+def test_what_is_not_a_host_is_refused(host: str) -> None:
+    assert host_problem(host)
+
+
+@given(st.text() | st.text().map(lambda text: f"https://{text}"))
+def test_no_text_makes_the_check_fail(text: str) -> None:
+    for family in ("ezbooking", "troov"):
+        if url_problem(text, family) is None:
+            canonical = canonical_url(text)
+            assert url_problem(canonical, family) is None
+            assert entry_key(family, canonical, {}) == entry_key(family, text, {})
+    host_problem(text)
