@@ -1,0 +1,40 @@
+"""PostgreSQL: where it is, how to connect, its schema, and the catalogue's copy in it.
+
+Everything other packages may use stands in ``__all__``; named queries are in guichets.database.queries.
+"""
+
+from __future__ import annotations
+
+from guichets.database.catalogue_sync import SyncReport, sync_catalogue
+from guichets.database.connection import (
+    Role,
+    configure_as,
+    connect,
+    connect_async,
+    dsn,
+    is_embedded,
+    open_pool,
+    place,
+)
+from guichets.database.preparation import prepare
+from guichets.database.queries import load_queries
+from guichets.database.schema import SchemaState, check_schema, schema_state, upgrade
+
+__all__ = [
+    "Role",
+    "SchemaState",
+    "SyncReport",
+    "check_schema",
+    "configure_as",
+    "connect",
+    "connect_async",
+    "dsn",
+    "is_embedded",
+    "load_queries",
+    "open_pool",
+    "place",
+    "prepare",
+    "schema_state",
+    "sync_catalogue",
+    "upgrade",
+]

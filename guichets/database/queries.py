@@ -13,21 +13,22 @@ import re
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
-from typing import LiteralString, cast
 
 _HEADING = re.compile(r"-- ([a-z][a-z0-9_]*) --")
 
 
-def load_queries(package: str, filename: str) -> Mapping[str, LiteralString]:
+def load_queries(package: str, filename: str) -> Mapping[str, str]:
     """The queries of ``filename`` in ``package``, by name.
 
     Lines that are comments are left out: a per cent sign in one would be read as a placeholder.
     Raises ValueError when a name comes twice, a query is empty, or text stands before the first name.
     """
-    return parse_queries(files(package).joinpath(filename).read_text(encoding="utf-8"), f"{package}/{filename}")
+    return parse_queries(
+        files(package).joinpath(filename).read_text(encoding="utf-8"), f"{package}/{filename}"
+    )
 
 
-def parse_queries(text: str, where: str) -> Mapping[str, LiteralString]:
+def parse_queries(text: str, where: str) -> Mapping[str, str]:
     """The queries in ``text`` by name; ``where`` is quoted in errors."""
     collected: dict[str, list[str]] = {}
     current: list[str] | None = None
@@ -44,5 +45,4 @@ def parse_queries(text: str, where: str) -> Mapping[str, LiteralString]:
     for name, lines in collected.items():
         if not lines:
             raise ValueError(f"{where}: query {name!r} is empty")
-    # The text comes from our own files, which is what LiteralString vouches for.
-    return MappingProxyType({name: cast(LiteralString, "\n".join(lines)) for name, lines in collected.items()})
+    return MappingProxyType({name: "\n".join(lines) for name, lines in collected.items()})

@@ -1,0 +1,49 @@
+"""Runs the numbered migrations through alembic, in one transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import as_file
+
+from alembic import command, context
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
+
+from guichets.database.connection import connect
+from guichets.database.schema import MIGRATIONS, migrations, read_migration
+
+
+def migrate(dsn: str, progress: Callable[[str], None] | None) -> list[str]:
+    """Apply every missing migration, all or none; their numbers. The caller holds the lock of upgrades."""
+    applied: list[str] = []
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: connect("owner", check=False, dsn=dsn), poolclass=NullPool
+    )
+    with as_file(MIGRATIONS) as folder, engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL search_path = public")
+        config = Config()
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.attributes["connection"] = connection
+
+        def run(number: str) -> None:
+            if progress:
+                progress(migrations()[number])
+            _execute(connection, number)
+            applied.append(number)
+
+        config.attributes["run"] = run
+        command.upgrade(config, "head")
+    return applied
+
+
+def run_migration(number: str) -> None:
+    """What every revision does: execute the SQL file of its number."""
+    context.config.attributes["run"](number)
+
+
+def _execute(connection: Connection, number: str) -> None:
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None  # it is open
+    # Past SQLAlchemy, which would look for parameters in the text, where per cent signs are just that.
+    driver_connection.execute(read_migration(number))

@@ -1,0 +1,186 @@
+"""Connections to PostgreSQL, each under one of the two roles, and one clear line when none can be made."""
+
+from __future__ import annotations
+
+from typing import Literal, LiteralString
+
+import psycopg
+from psycopg import conninfo
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from guichets import __version__, configuration
+from guichets.database import embedded
+from guichets.database.schema import check_schema
+from guichets.errors import ConfigurationError, DatabaseError, DatabaseUnreachable
+
+Role = Literal["reader", "writer", "owner"]
+"""What a connection may do: read; write what a crawl writes; or all that its login may."""
+
+OLDEST_VERSION = 15
+CONNECT_SECONDS = 10
+POOL_OPEN_SECONDS = 30.0
+
+_AS_ROLE: dict[Role, LiteralString] = {
+    "reader": "SET ROLE guichets_reader; SET TIME ZONE 'UTC'",
+    "writer": "SET ROLE guichets_writer; SET TIME ZONE 'UTC'",
+    "owner": "SET TIME ZONE 'UTC'",
+}
+
+
+def is_embedded() -> bool:
+    """Whether the embedded server serves, because GUICHETS_DATABASE_URL is unset."""
+    return not configuration.read("GUICHETS_DATABASE_URL")
+
+
+def dsn() -> str:
+    """The DSN in force: the setting, or the embedded server's, which is started if need be.
+
+    Raises EmbeddedServerError when that server cannot start.
+    """
+    return configuration.read("GUICHETS_DATABASE_URL") or embedded.join(configuration.home())
+
+
+def connect(
+    role: Role = "reader", *, check: bool = True, dsn: str | None = None, autocommit: bool = False
+) -> psycopg.Connection:
+    """A connection under ``role``, in UTC, to ``dsn`` or to the one in force.
+
+    Raises DatabaseUnreachable, and SchemaOutOfDate unless ``check`` is False.
+    """
+    target = dsn or _dsn_in_force()
+    try:
+        connection = psycopg.connect(_parameters(target))
+    except psycopg.OperationalError as error:
+        raise _unreachable(target, error) from None
+    try:
+        _check_version(connection, target)
+        if check:
+            check_schema(connection)
+        connection.execute(_AS_ROLE[role])
+        connection.commit()
+        connection.autocommit = autocommit
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, psycopg.Error):
+            raise _refused_role(target, role, error) from None
+        raise
+    return connection
+
+
+async def connect_async(
+    role: Role = "reader", *, check: bool = True, dsn: str | None = None, autocommit: bool = False
+) -> psycopg.AsyncConnection:
+    """As ``connect``, for asyncio. Starting the embedded server blocks: call ``prepare`` first."""
+    target = dsn or _dsn_in_force()
+    if check:
+        connect(role, dsn=target).close()
+    try:
+        connection = await psycopg.AsyncConnection.connect(_parameters(target))
+    except psycopg.OperationalError as error:
+        raise _unreachable(target, error) from None
+    try:
+        await configure_as(role)(connection)
+        await connection.set_autocommit(autocommit)
+    except BaseException as error:
+        await connection.close()
+        if isinstance(error, psycopg.Error):
+            raise _refused_role(target, role, error) from None
+        raise
+    return connection
+
+
+async def open_pool(
+    dsn: str, role: Role, min_size: int = 1, max_size: int = 4
+) -> AsyncConnectionPool[psycopg.AsyncConnection]:
+    """An open pool of connections under ``role``, in UTC; the caller closes it.
+
+    Raises DatabaseUnreachable when not even the first connection can be made.
+    """
+    # One connection made apart tells what is wrong; the pool would only say that it waited in vain.
+    await (await connect_async(role, check=False, dsn=dsn)).close()
+    pool: AsyncConnectionPool[psycopg.AsyncConnection] = AsyncConnectionPool(
+        _parameters(dsn),
+        min_size=min_size,
+        max_size=max_size,
+        configure=configure_as(role),
+        name=f"guichets-{role}",
+        open=False,
+    )
+    try:
+        await pool.open(wait=True, timeout=POOL_OPEN_SECONDS)
+    except PoolTimeout as error:
+        await pool.close()
+        raise DatabaseUnreachable(f"PostgreSQL at {place(dsn)}: {error}") from None
+    return pool
+
+
+class configure_as:
+    """Puts each new connection of a pool under one role, in UTC."""
+
+    def __init__(self, role: Role) -> None:
+        self._statement = _AS_ROLE[role]
+
+    async def __call__(self, connection: psycopg.AsyncConnection) -> None:
+        await connection.execute(self._statement)
+        await connection.commit()
+
+
+def place(dsn: str) -> str:
+    """Where a DSN leads, for people: database, host, port and user, never the password."""
+    parts = _read(dsn)
+    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
+    text = f"{host}:{parts['port']}" if parts.get("port") else str(host)
+    text += f", database {parts['dbname']}" if parts.get("dbname") else ""
+    return text + (f", user {parts['user']}" if parts.get("user") else "")
+
+
+def _dsn_in_force() -> str:
+    return dsn()
+
+
+def _read(dsn: str) -> dict[str, str | int | None]:
+    try:
+        return dict(conninfo.conninfo_to_dict(dsn))
+    except psycopg.ProgrammingError:
+        # libpq's own words would quote the text, password and all
+        raise ConfigurationError(
+            "GUICHETS_DATABASE_URL cannot be read: expected postgresql://user:password@host:5432/database "
+            "(reserved characters of the password as %XX)"
+        ) from None
+
+
+def _parameters(dsn: str) -> str:
+    given = _read(dsn)
+    added: dict[str, str | int] = {"application_name": f"guichets/{__version__}"}
+    if "connect_timeout" not in given:
+        added["connect_timeout"] = CONNECT_SECONDS
+    return conninfo.make_conninfo(dsn, **added)
+
+
+def _check_version(connection: psycopg.Connection, dsn: str) -> None:
+    version = connection.info.server_version // 10_000
+    if version < OLDEST_VERSION:
+        raise DatabaseUnreachable(
+            f"PostgreSQL at {place(dsn)} is version {version}: Guichets needs {OLDEST_VERSION} or newer."
+        )
+
+
+def _unreachable(dsn: str, error: psycopg.Error) -> DatabaseUnreachable:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # libpq tries each address and repeats itself; the last attempt tells as much as all of them
+    reason = lines[-1] if lines else "no reason given"
+    for line in lines:
+        if "FATAL" in line:
+            reason = line.partition("FATAL:")[2].strip()
+    _, separator, after = reason.partition(" failed: ")
+    reason = after if separator else reason
+    if password := _read(dsn).get("password"):
+        reason = reason.replace(str(password), "***")
+    return DatabaseUnreachable(f"PostgreSQL at {place(dsn)} cannot be reached: {reason}")
+
+
+def _refused_role(dsn: str, role: Role, error: psycopg.Error) -> DatabaseError:
+    reason = (error.diag.message_primary or str(error)).strip()
+    user = _read(dsn).get("user") or "that user"
+    hint = f" An administrator can run: GRANT guichets_{role} TO {user}" if role != "owner" else ""
+    return DatabaseError(f"PostgreSQL at {place(dsn)}: {reason}.{hint}")
