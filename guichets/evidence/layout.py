@@ -1,0 +1,83 @@
+"""Names and places of archive files, and the markers that stand beside them.
+
+``archive/2025/05/13/guichets-<worker>-2025-05-13T07-<n>.warc.gz`` holds what one process archived in one UTC
+hour. Beside it: ``.open`` while a process writes it, ``.torn`` the bytes a crash left half-written,
+``.records`` its sealed list of records, ``.pruned`` what retention took out of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from guichets.evidence.errors import ArchiveError
+
+ARCHIVE = "archive"
+SUFFIX = ".warc.gz"
+OPEN_MARK = ".open"
+TORN_MARK = ".torn"
+RECORDS_MARK = ".records"
+PRUNED_MARK = ".pruned"
+
+_NAME = re.compile(r"guichets-([A-Za-z0-9_.-]+)-(\d{4})-(\d{2})-(\d{2})T(\d{2})-(\d+)\.warc\.gz")
+
+
+def archive_folder(home: Path) -> Path:
+    return home / ARCHIVE
+
+
+def day_folder(home: Path, day: date) -> Path:
+    return archive_folder(home) / f"{day:%Y}" / f"{day:%m}" / f"{day:%d}"
+
+
+def safe_worker(worker: str) -> str:
+    """The worker's name as it may stand in a file name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", worker).strip(".") or "worker"
+
+
+def file_name(worker: str, instant: datetime, number: int) -> str:
+    """The name holds the date too, so that it is unique in the whole archive."""
+    return f"guichets-{safe_worker(worker)}-{instant.astimezone(UTC):%Y-%m-%dT%H}-{number}{SUFFIX}"
+
+
+def path_of_name(home: Path, name: str) -> Path:
+    """The place of an archive file from its bare name; ArchiveError for any other name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ArchiveError(f"{name[:80]!r} is not the name of an archive file")
+    return archive_folder(home).joinpath(*match.group(2, 3, 4), name)
+
+
+def resolve(home: Path, relative: str) -> Path:
+    """The archive file a reference names; refuses any path that is not exactly such a file's."""
+    path = path_of_name(home, relative.rpartition("/")[2])
+    if relative_name(home, path) != relative:
+        raise ArchiveError(f"{relative[:120]!r} is not the path of an archive file")
+    return path
+
+
+def relative_name(home: Path, path: Path) -> str:
+    return path.relative_to(home).as_posix()
+
+
+def files_of_day(home: Path, day: date) -> list[Path]:
+    """The archive files of a UTC day, sorted by name."""
+    return sorted(path for path in day_folder(home, day).glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name))
+
+
+def archived_days(home: Path) -> Iterator[date]:
+    """The UTC days that have a folder, in order."""
+    for folder in sorted(archive_folder(home).glob("[0-9]*/[0-9]*/[0-9]*")):
+        if not folder.is_dir():
+            continue
+        try:
+            yield date.fromisoformat("-".join(folder.parts[-3:]))
+        except ValueError:
+            continue
+
+
+def beside(path: Path, mark: str) -> Path:
+    """The marker file that stands beside an archive file."""
+    return path.with_name(path.name + mark)

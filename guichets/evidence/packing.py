@@ -1,0 +1,75 @@
+"""One WARC record as one gzip member, written by warcio without touching the bytes of the exchange."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import Any
+
+from warcio.recordloader import ArcWarcRecord
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+WARC_VERSION = "WARC/1.1"
+Fields = list[tuple[str, str]]
+
+SMALL_BLOCK_BYTES = 4096  # below, the best compression costs nothing worth counting
+_BEST, _USUAL = 9, 6  # zlib levels; on a page of 40 kB, 9 takes twice the time of 6 to save 2 %
+
+
+class _RawHead(StatusAndHeaders):  # type: ignore[misc]  # warcio has no types
+    """An HTTP head as it was on the wire: warcio would normalise and percent-encode it."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__("", [])
+        self.headers_buff = head
+
+    def compute_headers_buffer(self, header_filter: object = None) -> None:
+        """The buffer is given; nothing to compute."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class _PlainWriter(WARCWriter):  # type: ignore[misc]
+    """Adds no digest of its own: we give the payload's, and the seal covers the whole record."""
+
+    def ensure_digest(self, record: Any, block: bool = True, payload: bool = True) -> None:
+        """Nothing is added."""
+
+
+class _Member:
+    """Collects what the writer writes into one gzip member."""
+
+    def __init__(self, level: int) -> None:
+        # A full-size memory level gives a slightly smaller member and costs nothing here.
+        self._engine = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS + 16, 9)
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._pieces.append(self._engine.compress(data))
+
+    def flush(self) -> None:
+        self._pieces.append(self._engine.flush())
+
+    def packed(self) -> bytes:
+        return b"".join(self._pieces)
+
+
+def pack_record(record_type: str, fields: Fields, *, head: bytes | None = None, body: bytes = b"") -> bytes:
+    """The gzip member of a record whose block is ``head`` (an HTTP head, or None) followed by ``body``."""
+    size = len(head or b"") + len(body)
+    record = ArcWarcRecord(
+        "warc",
+        record_type,
+        StatusAndHeaders("", [("WARC-Type", record_type), *fields], protocol=WARC_VERSION),
+        io.BytesIO(body),
+        None if head is None else _RawHead(head),
+        None,
+        size,
+        payload_length=len(body),
+    )
+    member = _Member(_BEST if size <= SMALL_BLOCK_BYTES else _USUAL)
+    writer = _PlainWriter(member, gzip=False, warc_version=WARC_VERSION)
+    writer.write_record(record)
+    return member.packed()

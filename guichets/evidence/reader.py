@@ -1,0 +1,287 @@
+"""Reads the archive back: one record by its reference, or all records of a file in order.
+
+Everything is checked on the way: checksum of the member, length of the record, digest of the payload. What
+does not hold raises an ArchiveError that names file and offset; nothing is ever guessed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from guichets.evidence.decoding import LARGEST_BODY_BYTES, decode_body
+from guichets.evidence.errors import BodyTooLarge, BrokenRecord, UndecodableBody
+from guichets.evidence.exchange import EvidenceRef, Headers
+from guichets.evidence.heads import apply_changes
+from guichets.evidence.layout import path_of_name, resolve
+from guichets.evidence.members import LARGEST_RECORD_BYTES, read_members, unpack_member
+from guichets.evidence.payload_index import Archived
+from guichets.evidence.tombstone import present_offset
+from guichets.evidence.warc import (
+    WarcRecord,
+    format_warc_date,
+    parse_headers,
+    parse_record,
+    parse_status_line,
+    split_head,
+)
+
+ORIGINALS_KEPT = 64  # exchanges held in memory, because revisits of one page stand close together
+
+
+@dataclass(frozen=True, slots=True)
+class RawExchange:
+    """Heads and bodies of one exchange, as bytes; of a revisit, after resolving it."""
+
+    record: WarcRecord  # the response or revisit
+    response_head: bytes
+    raw_body: bytes
+    request_head: bytes
+    request_body: bytes
+    ip: str | None  # of the server, where known
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedPage:
+    """One exchange as the archive holds it."""
+
+    url: str
+    started_at: datetime
+    finished_at: datetime
+    status: int
+    reason: str
+    headers: Headers  # as received
+    raw_body: bytes  # as received, content coding kept
+    method: str
+    request_headers: Headers
+    request_body: bytes
+    ip: str | None
+    record_id: str
+    is_revisit: bool
+    observation: dict[str, object] | None  # what rides on a revisit
+
+    def body(self, *, limit: int = LARGEST_BODY_BYTES) -> bytes:
+        """The body decoded; UndecodableBody or BodyTooLarge when that cannot be done."""
+        return decode_body(self.raw_body, self.headers, limit=limit)
+
+
+class ArchiveReader:
+    """Reads records under one home folder."""
+
+    def __init__(self, home: Path, *, record_limit: int = LARGEST_RECORD_BYTES) -> None:
+        self._home = home
+        self._record_limit = record_limit
+        self._originals: OrderedDict[tuple[str, str], RawExchange] = OrderedDict()
+
+    def read_record(self, ref: EvidenceRef) -> WarcRecord:
+        """The record a reference points at, its bytes checked against the reference's digest."""
+        place = f"{ref.file}@{ref.offset}"
+        path = resolve(self._home, ref.file)
+        packed = _read_bytes(path, present_offset(path, ref.offset), ref.length)
+        if hashlib.sha256(packed).hexdigest() != ref.digest:
+            raise BrokenRecord(f"{place}: the record is not the one that was archived")
+        return parse_record(unpack_member(packed, place, limit=self._record_limit), place)
+
+    def read_page(self, ref: EvidenceRef) -> ArchivedPage:
+        """The exchange a reference points at; its decoded body is checked against the reference."""
+        record = self.read_record(ref)
+        path = resolve(self._home, ref.file)
+        page = _build_page(self._resolved(record, path, present_offset(path, ref.offset) + ref.length))
+        try:
+            body = page.body()
+        except (UndecodableBody, BodyTooLarge):
+            body = page.raw_body  # the reference then holds the hash of the body as received
+        if hashlib.sha256(body).hexdigest() != ref.sha256:
+            raise BrokenRecord(
+                f"{ref.file}@{ref.offset}: the page is not the one the observation was read from"
+            )
+        return page
+
+    def records(self, path: Path) -> Iterator[tuple[int, int, WarcRecord]]:
+        """Offset, length and record, in order; ArchiveError where the file stops being sound."""
+        for offset, length, data in read_members(path, limit=self._record_limit):
+            yield offset, length, parse_record(data, f"{path.name}@{offset}")
+
+    def pages(self, path: Path) -> Iterator[tuple[int, int, ArchivedPage]]:
+        """Offset, length and exchange of each response and revisit of a file, revisits resolved."""
+        for offset, length, record in self.records(path):
+            if record.type in ("response", "revisit"):
+                yield offset, length, _build_page(self._resolved(record, path, offset + length))
+
+    def _resolved(self, record: WarcRecord, path: Path, next_offset: int) -> RawExchange:
+        """The exchange of a response or revisit; its request stands in the member that follows, if any."""
+        if record.type == "response":
+            return self._whole(record, path, next_offset)
+        if record.type != "revisit":
+            raise BrokenRecord(f"{record.place}: a {record.type or 'nameless'} record holds no page")
+        original = self._original(record)
+        check_payload(record, original.raw_body)
+        ip = record.field("warc-ip-address") or original.ip
+        if record.block:
+            head, _ = split_head(record.block, record.place)
+            request_head, request_body = self._request_after(record, path, next_offset)
+            return RawExchange(record, head, original.raw_body, request_head, request_body, ip)
+        changes = record.fields.get("guichets-response", ())
+        request_changes = record.fields.get("guichets-request", ())
+        return replace(
+            original,
+            record=record,
+            response_head=apply_changes(changes, original.response_head, record.place),
+            request_head=apply_changes(request_changes, original.request_head, record.place),
+            ip=ip,
+        )
+
+    def _whole(self, record: WarcRecord, path: Path, next_offset: int) -> RawExchange:
+        head, body = split_head(record.block, record.place)
+        check_payload(record, body)
+        request_head, request_body = self._request_after(record, path, next_offset)
+        ip = record.field("warc-ip-address")
+        return RawExchange(record, head, body, request_head, request_body, ip)
+
+    def _request_after(self, record: WarcRecord, path: Path, offset: int) -> tuple[bytes, bytes]:
+        request = next(self._records_from(path, offset), None)
+        if request is None or request.type != "request":
+            raise BrokenRecord(f"{record.place}: the request record that belongs to it is missing")
+        if (request.field("warc-concurrent-to") or "").strip("<>") != record.record_id:
+            raise BrokenRecord(f"{request.place}: this request belongs to another response")
+        return split_head(request.block, request.place)
+
+    def _records_from(self, path: Path, offset: int) -> Iterator[WarcRecord]:
+        for place, _, data in read_members(path, start=offset, limit=self._record_limit):
+            yield parse_record(data, f"{path.name}@{place}")
+
+    def _original(self, revisit: WarcRecord) -> RawExchange:
+        name, _, offset = (revisit.field("guichets-original") or "").rpartition("@")
+        known = self._originals.get((name, offset))
+        if known is None:
+            if not (offset.isascii() and offset.isdigit() and len(offset) < 16):
+                raise BrokenRecord(f"{revisit.place}: the revisit does not say where its page stands")
+            known = self._response_at(name, int(offset), revisit.place)
+            self._originals[name, offset] = known
+            if len(self._originals) > ORIGINALS_KEPT:
+                self._originals.popitem(last=False)
+        return known
+
+    def _response_at(self, name: str, offset: int, asked_from: str) -> RawExchange:
+        path = path_of_name(self._home, name)
+        try:
+            present = present_offset(path, offset)
+            found = next(read_members(path, start=present, limit=self._record_limit), None)
+        except OSError as problem:
+            raise BrokenRecord(
+                f"{asked_from}: its page in {name} cannot be read ({problem.strerror})"
+            ) from None
+        if found is None:
+            raise BrokenRecord(f"{asked_from}: no record stands at {name}@{offset}, where its page should be")
+        _, length, data = found
+        record = parse_record(data, f"{name}@{offset}")
+        if record.type != "response":
+            raise BrokenRecord(f"{asked_from}: {name}@{offset} holds a {record.type} record, not a response")
+        return self._whole(record, path, present + length)
+
+
+def read_archived(home: Path, name: str, offset: int, length: int, *, payload_sha256: bytes) -> Archived:
+    """What a repetition of an archived exchange needs; BrokenRecord unless it still holds that payload."""
+    whole = ArchiveReader(home)._response_at(name, offset, f"{name}@{offset}")
+    if hashlib.sha256(whole.raw_body).digest() != payload_sha256:
+        raise BrokenRecord(f"{name}@{offset}: holds another payload than the index says")
+    return Archived(
+        name=name,
+        offset=offset,
+        date=format_warc_date(whole.record.date),
+        url=whole.record.url,
+        ip=whole.ip,
+        request_head=whole.request_head,
+        request_body=whole.request_body,
+        response_head=whole.response_head,
+    )
+
+
+def check_payload(record: WarcRecord, payload: bytes) -> None:
+    """BrokenRecord unless the payload has the digest the record declares (if it declares one)."""
+    declared = record.field("warc-payload-digest")
+    if declared is None:
+        return
+    algorithm, _, text = declared.partition(":")
+    if algorithm.lower() not in ("sha1", "sha256"):
+        raise BrokenRecord(f"{record.place}: payload digest {declared[:20]!r} is not SHA-1 or SHA-256")
+    actual = hashlib.new(algorithm.lower(), payload, usedforsecurity=False).digest()
+    if _digest_bytes(text, len(actual), record.place) != actual:
+        raise BrokenRecord(f"{record.place}: the payload does not have the digest its record declares")
+
+
+def _digest_bytes(text: str, size: int, place: str) -> bytes:
+    """A digest written in hexadecimal or base32, as archives in the wild do."""
+    try:
+        if len(text) == size * 2:
+            return bytes.fromhex(text)
+        bare = text.rstrip("=").upper()
+        return base64.b32decode(bare + "=" * (-len(bare) % 8))
+    except (ValueError, binascii.Error):
+        raise BrokenRecord(f"{place}: payload digest {text[:80]!r} cannot be read") from None
+
+
+def _read_bytes(path: Path, offset: int, length: int) -> bytes:
+    if offset < 0 or not 0 < length <= LARGEST_RECORD_BYTES:
+        raise BrokenRecord(f"{path.name}@{offset}: a record of {length} bytes is none of ours")
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            packed = file.read(length)
+    except OSError as problem:
+        raise BrokenRecord(f"{path}: cannot be read ({problem.strerror})") from None
+    if len(packed) != length:
+        raise BrokenRecord(f"{path.name}@{offset}: the file ends before the record does")
+    return packed
+
+
+def _build_page(raw: RawExchange) -> ArchivedPage:
+    record = raw.record
+    status_line, headers = parse_headers(raw.response_head, record.place)
+    request_line, request_headers = parse_headers(raw.request_head, record.place)
+    _, status, reason = parse_status_line(status_line, record.place)
+    started_at = record.date
+    return ArchivedPage(
+        url=record.url,
+        started_at=started_at,
+        finished_at=started_at + _elapsed(record),
+        status=status,
+        reason=reason,
+        headers=headers,
+        raw_body=raw.raw_body,
+        method=request_line.split(b" ")[0].decode("latin-1"),
+        request_headers=request_headers,
+        request_body=raw.request_body,
+        ip=raw.ip,
+        record_id=record.record_id,
+        is_revisit=record.type == "revisit",
+        observation=_observation(record),
+    )
+
+
+def _elapsed(record: WarcRecord) -> timedelta:
+    text = record.field("guichets-elapsed") or "0"
+    try:
+        return timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        raise BrokenRecord(f"{record.place}: Guichets-Elapsed {text[:20]!r} is not a duration") from None
+
+
+def _observation(record: WarcRecord) -> dict[str, object] | None:
+    text = record.field("guichets-observation")
+    if text is None:
+        return None
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise BrokenRecord(f"{record.place}: Guichets-Observation is not a JSON object")
+    return content
