@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, LiteralString
+from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import psycopg
 from psycopg import conninfo
@@ -20,7 +21,7 @@ OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
 POOL_OPEN_SECONDS = 30.0
 
-_AS_ROLE: dict[Role, LiteralString] = {
+_AS_ROLE: dict[Role, str] = {
     "reader": "SET ROLE guichets_reader; SET TIME ZONE 'UTC'",
     "writer": "SET ROLE guichets_writer; SET TIME ZONE 'UTC'",
     "owner": "SET TIME ZONE 'UTC'",
@@ -114,15 +115,14 @@ async def open_pool(
     return pool
 
 
-class configure_as:
-    """Puts each new connection of a pool under one role, in UTC."""
+def configure_as(role: Role) -> Callable[[psycopg.AsyncConnection], Awaitable[None]]:
+    """What puts each new connection of a pool under one role, in UTC."""
 
-    def __init__(self, role: Role) -> None:
-        self._statement = _AS_ROLE[role]
-
-    async def __call__(self, connection: psycopg.AsyncConnection) -> None:
-        await connection.execute(self._statement)
+    async def configure(connection: psycopg.AsyncConnection) -> None:
+        await connection.execute(_AS_ROLE[role])
         await connection.commit()
+
+    return configure
 
 
 def place(dsn: str) -> str:
