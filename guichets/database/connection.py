@@ -17,6 +17,9 @@ from guichets.errors import ConfigurationError, DatabaseError, DatabaseUnreachab
 Role = Literal["reader", "writer", "owner"]
 """What a connection may do: read; write what a crawl writes; or all that its login may."""
 
+Preparation = Callable[[psycopg.AsyncConnection], Awaitable[None]]
+"""What is done once to each new connection."""
+
 OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
 POOL_OPEN_SECONDS = 30.0
@@ -91,9 +94,11 @@ async def connect_async(
 
 
 async def open_pool(
-    dsn: str, role: Role, min_size: int = 1, max_size: int = 4
+    dsn: str, role: Role, min_size: int = 1, max_size: int = 4, *, then: Preparation | None = None
 ) -> AsyncConnectionPool[psycopg.AsyncConnection]:
     """An open pool of connections under ``role``, in UTC; the caller closes it.
+
+    Each new connection is handed to ``then``, for what a caller's session needs besides.
 
     Raises DatabaseUnreachable when not even the first connection can be made.
     """
@@ -103,7 +108,7 @@ async def open_pool(
         _parameters(dsn),
         min_size=min_size,
         max_size=max_size,
-        configure=configure_as(role),
+        configure=configure_as(role, then),
         name=f"guichets-{role}",
         open=False,
     )
@@ -115,11 +120,13 @@ async def open_pool(
     return pool
 
 
-def configure_as(role: Role) -> Callable[[psycopg.AsyncConnection], Awaitable[None]]:
+def configure_as(role: Role, then: Preparation | None = None) -> Preparation:
     """What puts each new connection of a pool under one role, in UTC."""
 
     async def configure(connection: psycopg.AsyncConnection) -> None:
         await connection.execute(_AS_ROLE[role])
+        if then is not None:
+            await then(connection)
         await connection.commit()
 
     return configure
