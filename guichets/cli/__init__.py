@@ -10,7 +10,7 @@ import sys
 import typer
 
 from guichets import __version__
-from guichets.cli import catalogue
+from guichets.cli import catalogue, db, export, sandbox, status
 from guichets.errors import GuichetsError
 
 app = typer.Typer(
@@ -21,6 +21,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(db.app, name="db")
+app.command()(export.export)
+app.command()(status.status)
+app.command()(sandbox.sandbox)
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +33,7 @@ LISTED_FIELDS = (
 """The fields of ``list --format csv|json``, in their order; JSON adds ``params``."""
 
 TABLE_FIELDS = ("id", "family", "procedure", "office", "label")
+PIPED_WIDTH = 400
 
 
 class ListFormat(StrEnum):
@@ -70,10 +73,10 @@ def list_desks(
     format_: Annotated[ListFormat, typer.Option("--format", help="How to print them.")] = ListFormat.TABLE,
 ) -> None:
     """List the desks of the catalogue in use."""
-    from guichets.catalogue import FAMILIES, PROCEDURES, departements
+    from guichets.catalogue import FAMILIES, PROCEDURES
 
     wanted = {
-        "departement": chosen("--departement", departement, departements()),
+        "departement": chosen_departements("--departement", departement),
         "family": chosen("--family", family, FAMILIES),
         "procedure": chosen("--procedure", procedure, PROCEDURES),
     }
@@ -97,8 +100,8 @@ def sync() -> None:
 
     from guichets import database
 
-    with database.connect(role="writer") as connection:
-        report = database.sync_catalogue(connection, catalogue)
+    with database.connect("writer", dsn=database.prepare()) as connection:
+        report = database.sync_catalogue(connection, catalogue, datetime.now(UTC))
     typer.echo(
         f"{_counted(len(catalogue.desks), 'desk')}: {report.added} added, {report.changed} changed, "
         f"{report.closed} closed, {report.reopened} reopened."
@@ -108,12 +111,32 @@ def sync() -> None:
 def chosen(option: str, given: Iterable[str] | None, known: Mapping[str, object]) -> frozenset[str]:
     """The values of a repeatable, comma-separated option; raises ArgumentError for one that is unknown."""
     from guichets.catalogue import did_you_mean
+
+    return _chosen(option, given, known, hint=lambda value: did_you_mean(value, known))
+
+
+def chosen_departements(option: str, given: Iterable[str] | None) -> frozenset[str]:
+    """Codes of départements, with the right code proposed for ``9``, ``2a`` or a name."""
+    from guichets.catalogue import departement_hint, departements
+
+    known = departements()
+    return _chosen(option, given, known, hint=lambda value: departement_hint(value, known))
+
+
+def separated(given: Iterable[str] | None) -> list[str]:
+    """The values of an option that may be repeated and may hold commas."""
+    return [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+
+
+def _chosen(
+    option: str, given: Iterable[str] | None, known: Mapping[str, object], *, hint: Callable[[str], str]
+) -> frozenset[str]:
     from guichets.errors import ArgumentError
 
-    values = [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+    values = separated(given)
     for value in values:
         if value not in known:
-            raise ArgumentError(f'{option}: "{value}" is unknown.{did_you_mean(value, known)}')
+            raise ArgumentError(f'{option}: "{value}" is unknown.{hint(value)}')
     return frozenset(values)
 
 
@@ -141,7 +164,6 @@ def _texts(desk: Desk, fields: Iterable[str]) -> Iterator[str]:
 
 def _print_csv(desks: Iterable[Desk]) -> None:
     import csv
-    import sys
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(LISTED_FIELDS)
@@ -166,9 +188,10 @@ def _print_table(desks: list[Desk]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("id", no_wrap=True)
     for field in TABLE_FIELDS[1:]:
-        table.add_column(field, overflow="ellipsis", no_wrap=field != "label")
+        table.add_column(field, overflow="ellipsis", no_wrap=True)
     for desk in desks:
         # Text, because a label may hold the square brackets that rich takes for markup.
         table.add_row(*(Text(text) for text in _texts(desk, TABLE_FIELDS)))
-    Console().print(table)
+    # What a pipe receives is not cut to the width of a screen.
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
     typer.echo(f"{_counted(len(desks), 'desk')}.", err=True)

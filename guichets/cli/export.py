@@ -1,0 +1,93 @@
+"""``guichets export``: observations as CSV, JSON Lines or Parquet, with their data dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+SHOW_EVERY = 1_000  # rows between two movements of the counter on screen
+
+
+def export(
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="csv, jsonl or parquet; else what the file's name ends with, else csv."
+        ),
+    ] = None,
+    out: Annotated[str, typer.Option(help="File to write, or - for standard output.")] = "-",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="From this date or instant on; without a zone, Paris time.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Up to this date, included, or up to this instant, left out.")
+    ] = None,
+    departements: Annotated[list[str] | None, typer.Option(help="Only these codes, such as 92,93.")] = None,
+    desks: Annotated[list[str] | None, typer.Option(help="Only these desk ids, separated by commas.")] = None,
+    family: Annotated[list[str] | None, typer.Option(help="Only these platforms.")] = None,
+    dictionary: Annotated[
+        bool, typer.Option("--dictionary", help="Print what each field means, and stop.")
+    ] = False,
+) -> None:
+    """Write observations out: one line per desk or counter visited, oldest first."""
+    from guichets.export import render_dictionary
+
+    if dictionary:
+        typer.echo(render_dictionary(), nl=False)
+        return
+
+    from guichets import database
+    from guichets.catalogue import FAMILIES
+    from guichets.cli.catalogue import chosen, chosen_departements, separated
+    from guichets.errors import ArgumentError
+    from guichets.export import (
+        FORMATS,
+        Selection,
+        format_of,
+        open_destination,
+        read_instant,
+        read_observations,
+        unknown_desks,
+    )
+
+    form = format_of(out, format_)
+    selection = Selection(
+        since=read_instant("--since", since),
+        until=read_instant("--until", until, whole_day=True),
+        departements=chosen_departements("--departements", departements),
+        desks=frozenset(separated(desks)),
+        families=chosen("--family", family, FAMILIES),
+    )
+    with (
+        open_destination(out, force=force, binary=form == "parquet") as stream,
+        database.connect("reader", dsn=database.prepare()) as connection,
+    ):
+        strangers = unknown_desks(connection, selection.desks)
+        if strangers:
+            raise ArgumentError(f"--desks: the database knows no {', '.join(strangers)}")
+        with closing(read_observations(connection, selection)) as rows:
+            FORMATS[form](_counted(rows, out), stream)
+
+
+def _counted(rows: Iterator[dict[str, Any]], out: str) -> Iterable[dict[str, Any]]:
+    """The same rows, with a live count on stderr when people are watching."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from rows
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} observations"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(out, total=None)
+        number = 0
+        for number, row in enumerate(rows, start=1):
+            yield row
+            if number % SHOW_EVERY == 0:
+                progress.update(task, completed=number)
+        progress.update(task, completed=number, total=number)
