@@ -145,7 +145,7 @@ SETTINGS: tuple[Setting, ...] = (
         "https://www.service-public.gouv.fr/,https://www.wikipedia.org/,https://www.debian.org/",
         "",
         _urls,
-        "Pages known to be up, tried when a host is unreachable to tell our fault from theirs; empty, no check.",
+        "Pages known to be up, tried when a host is unreachable, to tell our fault from theirs.",
     ),
     Setting(
         "GUICHETS_MAX_BODY",
@@ -197,3 +197,8 @@ def unknown_names(names: list[str]) -> list[str]:
 def home() -> Path:
     """The folder of everything Guichets writes on this machine, absolute."""
     return Path(read("GUICHETS_HOME")).expanduser().absolute()
+
+
+def read_from(settings: Mapping[str, Any], name: str) -> Any:
+    """The value of a declared setting among Scrapy's, else the environment, else the default."""
+    return read(name, settings.get(name))

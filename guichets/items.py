@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import uuid_utils.compat
@@ -118,3 +119,17 @@ class Observation:
             raise ValueError(f"observation {self.id}: {self.outcome!r} is not an Outcome")
         if not self.rule:
             raise ValueError(f"observation {self.id}: an outcome needs the rule that decided it")
+
+    def exported(self) -> dict[str, Any]:
+        """The fields of an exported line, in their order, as plain values: instants in ISO 8601 with zone."""
+        return {name: _plain(getattr(self, name)) for name in EXPORT_FIELDS}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Outcome | UUID):
+        return str(value)
+    if isinstance(value, tuple):
+        return [asdict(part) for part in value]
+    return value

@@ -1,0 +1,1 @@
+"""The Scrapy components that are neither spiders nor pipelines: gate, pace, robots.txt, downloads."""

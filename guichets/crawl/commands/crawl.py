@@ -1,0 +1,67 @@
+"""``scrapy crawl``: Scrapy's own, with one-line errors before any request and an honest exit status.
+
+Exit status: 0 the crawl did its work; 1 it could not (every probe failed on our side, the database stayed
+away, observations could not be written); 2 a mistake in what was asked; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from scrapy.commands.crawl import Command as ScrapyCrawl
+from scrapy.exceptions import UsageError
+
+from guichets import configuration
+from guichets.clock import SystemClock
+from guichets.crawl import stats
+from guichets.crawl.preparation import prepare
+from guichets.errors import GuichetsError
+from guichets.outcomes import Outcome
+from guichets.schedule.arguments import read_arguments
+
+
+class Command(ScrapyCrawl):
+    """Run a spider of the current project, by name."""
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        assert self.crawler_process is not None
+        assert self.settings is not None
+        if len(args) != 1:
+            raise UsageError(
+                "name one spider: scrapy crawl <family>; `scrapy list` shows them", print_help=False
+            )
+        name = args[0]
+        known = self.crawler_process.spider_loader.list()
+        if name not in known:
+            raise UsageError(f"unknown spider {name!r}; known: {', '.join(known)}", print_help=False)
+        for setting in configuration.SETTINGS:
+            if setting.environment and self.settings.get(setting.name) is not None:
+                os.environ[setting.name] = str(self.settings.get(setting.name))
+        try:
+            given = [key for key in (*self.settings.keys(), *os.environ) if isinstance(key, str)]
+            for line in configuration.unknown_names(sorted(set(given))):
+                raise UsageError(line, print_help=False)
+            prepare(self.settings, read_arguments(name, opts.spargs), SystemClock()).check()
+        except GuichetsError as error:
+            raise UsageError(str(error), print_help=False) from error
+        crawler = self._create_crawler(name)
+        self.crawler_process.crawl(crawler, **opts.spargs)
+        self.crawler_process.start()
+        self.exitcode = exit_status(crawler.stats.get_stats() if crawler.stats else {})
+        if self.crawler_process.bootstrap_failed:
+            self.exitcode = 1
+
+
+def exit_status(found: dict[str, Any]) -> int:
+    """The exit status of a crawl from its final statistics."""
+    reason = found.get("finish_reason")
+    if reason == "shutdown":
+        return 130
+    probes = found.get(stats.PROBES, 0)
+    faults = found.get(f"{stats.OUTCOME}/{Outcome.OBSERVER_FAULT}", 0)
+    lost_nothing = not found.get(stats.SPOOLED) and not found.get("spider_exceptions/count")
+    if reason != "finished" or (probes and faults == probes) or not lost_nothing:
+        return 1
+    return 0

@@ -1,0 +1,81 @@
+"""Which outcome each failure of a request means. An error never becomes a zero."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadCancelledError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    IgnoreRequest,
+    ResponseDataLossError,
+    UnsupportedURLSchemeError,
+)
+
+from guichets.crawl.gate import GateRefused
+from guichets.crawl.robots import RobotsForbidden, RobotsUnavailable
+from guichets.outcomes import Outcome
+from guichets.page import Reading
+from guichets.schedule.lease import HostPaused, LeaseLost
+
+ROBOTS_RULE = "robots"
+PAUSED_RULE = "host.paused"
+
+
+class RedirectLoop(Exception):
+    """The site sent us round in circles, or further than a funnel is long."""
+
+
+def read_failure(error: BaseException) -> Reading:
+    """The reading that an exception stands for. Never raises."""
+    if isinstance(error, GateRefused):
+        return _reading(Outcome.OBSERVER_FAULT, f"gate.{error.reason}", str(error))
+    if isinstance(error, RobotsForbidden):
+        return _reading(Outcome.BLOCKED, ROBOTS_RULE, None)
+    if isinstance(error, RobotsUnavailable):
+        outcome = Outcome.BLOCKED if error.status == 429 else Outcome.OVERLOADED
+        return _reading(outcome, f"robots.{error.status}", None)
+    if isinstance(error, HostPaused):
+        return _reading(Outcome.BLOCKED if error.refused else Outcome.OVERLOADED, PAUSED_RULE, None)
+    if isinstance(error, LeaseLost):
+        return _reading(Outcome.OBSERVER_FAULT, "lease.lost", None)
+    if isinstance(error, RedirectLoop):
+        return _reading(Outcome.UNRECOGNISED, "http.redirect-loop", str(error))
+    if isinstance(error, DownloadCancelledError):
+        return _reading(Outcome.UNRECOGNISED, "http.too-large", str(error))
+    if isinstance(error, CannotResolveHostError):
+        return _reading(Outcome.UNREACHABLE, "network.dns", str(error))
+    if isinstance(error, DownloadTimeoutError):
+        return _reading(Outcome.UNREACHABLE, "network.timeout", str(error))
+    if any(isinstance(cause, ssl.SSLError | ssl.CertificateError) for cause in _chain(error)):
+        return _reading(Outcome.UNREACHABLE, "network.tls", str(error))
+    if isinstance(error, DownloadConnectionRefusedError):
+        return _reading(Outcome.UNREACHABLE, "network.connect", str(error))
+    if isinstance(error, ResponseDataLossError):
+        return _reading(Outcome.UNREACHABLE, "http.truncated", str(error))
+    if isinstance(error, DownloadFailedError):
+        return _reading(Outcome.UNREACHABLE, "network.failed", str(error))
+    if isinstance(error, IgnoreRequest):
+        # Scrapy's decompression refuses a body that grows beyond the limit.
+        return _reading(Outcome.UNRECOGNISED, "http.too-large", str(error))
+    if isinstance(error, UnsupportedURLSchemeError):
+        return _reading(Outcome.OBSERVER_FAULT, "gate.bad-url", str(error))
+    return _reading(Outcome.OBSERVER_FAULT, "observer.exception", f"{type(error).__name__}: {error}")
+
+
+MAY_BE_OURS = frozenset({"network.dns", "network.timeout", "network.connect", "network.tls"})
+"""Rules whose failure may come from our own network: control pages are tried before a host is blamed."""
+
+
+def _reading(outcome: Outcome, rule: str, note: str | None) -> Reading:
+    return Reading(outcome=outcome, rule=rule, note=note)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

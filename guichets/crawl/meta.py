@@ -1,0 +1,26 @@
+"""The keys of ``Request.meta`` that Guichets' components speak through."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from scrapy import Request
+
+from guichets.schedule.lease import HostLease
+
+LEASE = "guichets_lease"  # the HostLease a request is sent under
+REDIRECTED = "guichets_redirected"  # the request follows the site's own answer
+CONTROL = "guichets_control"  # a page known to be up, to tell our fault from theirs
+ROBOTS = "guichets_robots"  # robots.txt itself
+JAR = "guichets_jar"  # the CookieJar of the probe
+SENT = "guichets_sent"  # set when the request leaves
+
+
+def lease_of(request: Request) -> HostLease | None:
+    lease = request.meta.get(LEASE)
+    return lease if isinstance(lease, HostLease) else None
+
+
+def host_of(url: str) -> str:
+    """``name`` or ``name:port`` of an address, lower case."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()

@@ -1,0 +1,142 @@
+"""A response as readers see it, and what a reader says of it.
+
+Readers are pure: bytes, URL, status and headers in, a ``Reading`` out. The same readers re-read the
+archive, so nothing here knows of requests, clocks or settings.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+
+import lxml.html
+from lxml import etree
+
+from guichets.items import Slot
+from guichets.outcomes import Outcome
+
+_META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]{1,40})", re.IGNORECASE)
+_HEADER_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]{1,40})", re.IGNORECASE)
+_UNREAD_TAGS = ("script", "style", "template", "noscript")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One response: ``body`` after decompression, header names in lower case."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @cached_property
+    def media_type(self) -> str:
+        """The content type without its parameters, lower case; empty when the header is absent."""
+        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+
+    @cached_property
+    def text(self) -> str:
+        """The body decoded: UTF-8 when it is valid, else the declared charset, else Windows-1252."""
+        try:
+            return self.body.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+        declared = _HEADER_CHARSET.search(self.headers.get("content-type", ""))
+        meta = _META_CHARSET.search(self.body, 0, 4096)
+        for name in (declared and declared[1], meta and meta[1].decode("ascii"), "cp1252"):
+            if name and name.lower().replace("_", "-") not in {"utf-8", "utf8"}:
+                try:
+                    return self.body.decode(name, "replace")
+                except (LookupError, UnicodeError):
+                    continue
+        return self.body.decode("cp1252", "replace")
+
+    @cached_property
+    def root(self) -> lxml.html.HtmlElement | None:
+        """The parsed document before its footer, where trap words live; None when nothing parses."""
+        text = self.text
+        footer = _FOOTER.search(text)
+        if footer:
+            text = text[: footer.start()]
+        markup = text.replace("\x00", "").encode("utf-8", "replace")
+        if not markup.strip():
+            return None
+        parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+        try:
+            root = lxml.html.document_fromstring(markup, parser=parser)
+        except (etree.LxmlError, ValueError, AssertionError):
+            return None
+        etree.strip_elements(root, *_UNREAD_TAGS, with_tail=False)
+        return root
+
+    @cached_property
+    def may_be_cut(self) -> bool:
+        """Whether the body may be a beginning only: framed by the connection's end, and never closed."""
+        if "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", "").lower():
+            return False
+        tail = self.body[-512:].lower()
+        return b"<html" in self.body[:4096].lower() and b"</html" not in tail
+
+
+_FOOTER = re.compile(r"<footer[\s>]", re.IGNORECASE)
+
+
+def fold(text: str) -> str:
+    """Text as it is compared: white space folded, typographic apostrophes straight, accents composed."""
+    return " ".join(unicodedata.normalize("NFC", text).replace("\u2019", "'").split())
+
+
+def visible_text(element: lxml.html.HtmlElement) -> str:
+    """The folded text a person reads in an element of ``Page.root``, from which scripts are gone."""
+    return fold("".join(element.itertext()))
+
+
+@dataclass(frozen=True, slots=True)
+class CounterChoice:
+    """A sub-choice found on a page: the platform's key and the words beside it."""
+
+    key: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one page says. ``outcome`` is None while the funnel goes on."""
+
+    rule: str
+    outcome: Outcome | None = None
+    step: str | None = None
+    action: str | None = None  # where the page's form posts to, as written
+    counters: tuple[CounterChoice, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    slot_count: int | None = None
+    horizon_end: date | None = None
+    may_advance: bool = False  # the page bears the harmless button that leads to the next step
+    note: str | None = None
+
+
+def read_transport(page: Page, *, family: str) -> Reading | None:
+    """What any family says of an answer that is not a page: its status, an empty or cut body.
+
+    Called after the family looked for its own sentences in the body. None: it is a whole 2xx page.
+    """
+    status = page.status
+    if status in {401, 403, 429}:
+        return Reading(outcome=Outcome.BLOCKED, rule=f"http.{status}")
+    if status in {404, 410}:
+        return Reading(outcome=Outcome.GONE, rule=f"http.{status}")
+    if 500 <= status <= 599:
+        return Reading(outcome=Outcome.OVERLOADED, rule=f"http.{status}")
+    if not 200 <= status <= 299:
+        return Reading(outcome=Outcome.UNRECOGNISED, rule=f"http.status-{status}")
+    if not page.body.strip():
+        return Reading(outcome=Outcome.UNREACHABLE, rule="http.empty")
+    if page.may_be_cut:
+        return Reading(outcome=Outcome.UNREACHABLE, rule="http.truncated")
+    if page.media_type and page.media_type not in {"text/html", "application/xhtml+xml"}:
+        return Reading(outcome=Outcome.UNRECOGNISED, rule=f"{family}.unrecognised.not-html")
+    return None

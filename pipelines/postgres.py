@@ -1,0 +1,274 @@
+"""Last stage: observations into PostgreSQL by COPY in batches; nothing lost, nothing doubled.
+
+An observation is in the spool on disk before this stage says it has it. A batch that is committed leaves
+the spool. While the database is away the spool grows, and is drained when it comes back: by this crawl, or
+by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from dataclasses import asdict
+from datetime import UTC, date, datetime, time
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from guichets import catalogue, configuration, database
+from guichets.crawl import stats
+from guichets.crawl.preparation import keeps_in_postgres, worker_name
+from guichets.database.queries import load_queries
+from guichets.errors import DatabaseError
+from guichets.items import Observation
+from guichets.spool import Record, Segment, Spool, SpoolError
+
+logger = logging.getLogger(__name__)
+
+QUERIES = load_queries("pipelines", "postgres.sql")
+
+BATCH_SECONDS = 0.5  # how long an observation waits for company
+BATCH_ROWS = 500
+RETRY_SECONDS = 5.0  # between two tries while the database is away
+
+COLUMNS = (
+    *("id", "probe", "crawl", "desk_id", "counter_key", "counter_label", "family", "departement"),
+    *("observed_at", "outcome", "rule", "purpose", "step", "first_slot", "second_slot", "slot_has_time"),
+    *("slot_count", "horizon_end", "http_status", "latency_ms", "requests", "evidence", "parser", "worker"),
+    *("note", "host", "fencing_token"),
+)
+SLOT_COLUMNS = ("observation_id", "observed_at", "starts_at", "has_time")
+
+
+class PostgresPipeline:
+    """Writes observations. Connects at the first one, so that ``scrapy shell`` needs no database."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        self._spool = Spool(configuration.home() / "spool", worker_name(crawler.settings))
+        self._segment: Segment | None = None
+        self._rows: list[Record] = []
+        self._waiting: list[Segment] = []  # full segments the database has not taken yet
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection] | None = None
+        self._flusher: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self._months: set[tuple[int, int]] = set()
+        self._drained = False
+        self._zones = {code: place.zone for code, place in catalogue.departements().items()}
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        if not keeps_in_postgres(crawler.settings):
+            raise NotConfigured("GUICHETS_STORE=none: observations are not kept in PostgreSQL")
+        return cls(crawler)
+
+    async def process_item(self, item: Any) -> Any:
+        if not isinstance(item, Observation):
+            return item
+        record = self._record(item)
+        try:
+            if self._segment is None:
+                self._segment = self._spool.new_segment()
+            self._segment.append(record)
+        except SpoolError as error:
+            logger.error("%s; written to PostgreSQL without it", error, extra={"action": "spool_failed"})
+        self._rows.append(record)
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_from_time_to_time())
+        if len(self._rows) >= BATCH_ROWS:
+            self._wake.set()
+        if len(self._rows) >= 4 * BATCH_ROWS:
+            await self._flush()  # the database is slower than the crawl: wait for it
+        return item
+
+    async def close_spider(self) -> None:
+        if self._flusher is not None:
+            self._flusher.cancel()
+        await self._flush()
+        left = len(self._rows) + sum(segment.count for segment in self._waiting)
+        if left:
+            logger.error(
+                "%d observations wait in %s: PostgreSQL did not take them, the next crawl will write them",
+                left,
+                configuration.home() / "spool",
+                extra={"action": "spool_left"},
+            )
+            self._count(stats.SPOOLED, left)
+        for segment in (*self._waiting, *([self._segment] if self._segment else [])):
+            if segment.count:
+                segment.flush_to_disk()
+                segment.close()
+            else:
+                segment.remove()
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def _flush_from_time_to_time(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), BATCH_SECONDS)
+            self._wake.clear()
+            if not await self._flush():
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _flush(self) -> bool:
+        """Write what waits. False when the database is away; what waits then stays in the spool."""
+        async with self._flushing:
+            rows, segment = self._rows, self._segment
+            if not rows and not self._waiting and self._drained:
+                return True
+            self._rows, self._segment = [], None
+            try:
+                if rows:
+                    await self._write(rows)
+                    self._count(stats.WRITTEN, len(rows))
+                if segment is not None:
+                    segment.remove()
+                await self._drain()
+            except (DatabaseError, psycopg.OperationalError) as error:
+                self._put_back(rows, segment, error)
+                return False
+            return True
+
+    def _put_back(self, rows: list[Record], segment: Segment | None, error: Exception) -> None:
+        logger.warning(
+            "PostgreSQL is away (%s); observations wait in the spool",
+            str(error).strip().splitlines()[0],
+            extra={"action": "database_away"},
+        )
+        spooled = segment.count if segment is not None and segment.path.exists() else 0
+        if spooled and segment is not None:
+            self._waiting.append(segment)
+        if rows and spooled < len(rows):  # the disk is full too: keep them here
+            self._rows = rows + self._rows
+
+    async def _drain(self) -> None:
+        """Write our own waiting segments, then, once, those of workers that are gone."""
+        while self._waiting:
+            await self._write_segment(self._waiting[0])
+            self._waiting.pop(0).remove()
+        if not self._drained:
+            for segment in self._spool.orphans():
+                try:
+                    count = await self._write_segment(segment)
+                except BaseException:
+                    segment.close()
+                    raise
+                logger.info(
+                    "%d observations drained from %s", count, segment.path, extra={"action": "spool_drained"}
+                )
+                segment.remove()
+            self._drained = True
+
+    async def _write_segment(self, segment: Segment) -> int:
+        batch: list[Record] = []
+        count = 0
+        for record in segment.records():
+            batch.append(record)
+            if len(batch) >= BATCH_ROWS:
+                await self._write(batch)
+                count += len(batch)
+                batch = []
+        if batch:
+            await self._write(batch)
+        return count + len(batch)
+
+    async def _write(self, records: list[Record]) -> None:
+        """Write a batch; one row that PostgreSQL refuses must not hold up the others."""
+        try:
+            await self._copy(records)
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            if len(records) > 1:
+                for record in records:
+                    await self._write([record])
+                return
+            path = self._spool.set_aside(records[0])
+            logger.error(
+                "PostgreSQL refused an observation (%s); it is kept in %s",
+                str(error).strip().splitlines()[0],
+                path,
+                extra={"action": "observation_refused"},
+            )
+
+    async def _copy(self, records: list[Record]) -> None:
+        pool = await self._open_pool()
+        async with pool.connection() as connection:
+            for record in records:
+                instant = datetime.fromisoformat(record["observed_at"])
+                if (instant.year, instant.month) not in self._months:
+                    await connection.execute(QUERIES["ensure_partitions"], {"instant": instant})
+                    self._months.add((instant.year, instant.month))
+            async with connection.cursor() as cursor:
+                await cursor.execute(QUERIES["incoming_observations"])
+                await cursor.execute(QUERIES["incoming_slots"])
+                async with cursor.copy(_copy_into("incoming_observations", COLUMNS)) as copy:
+                    for record in records:
+                        await copy.write_row([record[column] for column in COLUMNS])
+                if any(record["slots"] for record in records):
+                    async with cursor.copy(_copy_into("incoming_slots", SLOT_COLUMNS)) as copy:
+                        for record in records:
+                            for starts_at, has_time in record["slots"]:
+                                await copy.write_row(
+                                    (record["id"], record["observed_at"], starts_at, has_time)
+                                )
+                for name in ("merge_observations", "merge_slots", "merge_counters"):
+                    await cursor.execute(QUERIES[name])
+
+    async def _open_pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection]:
+        if self._pool is None:
+            dsn = await asyncio.to_thread(database.dsn)
+            self._pool = await database.open_pool(dsn, "writer", min_size=1, max_size=2)
+        return self._pool
+
+    def _record(self, item: Observation) -> Record:
+        """A row as text PostgreSQL reads, the same in the spool and in COPY."""
+        zone = self._zones.get(item.departement, UTC)
+        crawl = getattr(self._crawler.spider, "crawl_id", None)
+        values: dict[str, Any] = {
+            **item.exported(),
+            "probe": str(item.probe),
+            "crawl": str(crawl) if crawl is not None else None,
+            "desk_id": item.desk,
+            "counter_key": item.counter,
+            "first_slot": _instant(item.first_slot, zone),
+            "second_slot": _instant(item.second_slot, zone),
+            "slot_has_time": isinstance(item.first_slot, datetime) if item.first_slot else None,
+            "evidence": json.dumps([asdict(part) for part in item.evidence], ensure_ascii=False),
+            "note": item.note,
+            "host": item.host,
+            "fencing_token": item.fencing_token,
+        }
+        record = {column: values[column] for column in COLUMNS}
+        record["slots"] = [
+            (_instant(slot.starts, zone), isinstance(slot.starts, datetime)) for slot in item.slots
+        ]
+        return record
+
+    def _count(self, name: str, count: int) -> None:
+        if self._crawler.stats is not None:
+            self._crawler.stats.inc_value(name, count)
+
+
+def _copy_into(table: str, columns: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+
+
+def _instant(starts: datetime | date | None, zone: ZoneInfo | Any) -> str | None:
+    """An instant as text; a day without a time is its midnight in the département's zone."""
+    if starts is None:
+        return None
+    if not isinstance(starts, datetime):
+        starts = datetime.combine(starts, time.min, tzinfo=zone)
+    return starts.isoformat()
