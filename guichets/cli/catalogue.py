@@ -98,10 +98,11 @@ def sync() -> None:
     """Bring the catalogue into PostgreSQL: a desk that left the files is closed, never deleted."""
     catalogue = _load_or_exit(None)
 
-    from guichets import database
+    from guichets.cli._session import open_session
+    from guichets.database import sync_catalogue
 
-    with database.connect("writer", dsn=database.prepare()) as connection:
-        report = database.sync_catalogue(connection, catalogue, datetime.now(UTC))
+    with open_session("writer") as connection:
+        report = sync_catalogue(connection, catalogue, datetime.now(UTC))
     typer.echo(
         f"{_counted(len(catalogue.desks), 'desk')}: {report.added} added, {report.changed} changed, "
         f"{report.closed} closed, {report.reopened} reopened."

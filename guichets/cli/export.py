@@ -40,8 +40,8 @@ def export(
         typer.echo(render_dictionary(), nl=False)
         return
 
-    from guichets import database
     from guichets.catalogue import FAMILIES
+    from guichets.cli._session import open_session
     from guichets.cli.catalogue import chosen, chosen_departements, separated
     from guichets.errors import ArgumentError
     from guichets.export import (
@@ -64,7 +64,7 @@ def export(
     )
     with (
         open_destination(out, force=force, binary=form == "parquet") as stream,
-        database.connect("reader", dsn=database.prepare()) as connection,
+        open_session("reader") as connection,
     ):
         strangers = unknown_desks(connection, selection.desks)
         if strangers:

@@ -61,14 +61,11 @@ def read_status(departements: frozenset[str] = frozenset()) -> list[dict[str, An
     """The rows of the view ``departement_status``; an empty set means all."""
     from psycopg.rows import dict_row
 
-    from guichets import database
+    from guichets.cli._session import open_session
     from guichets.database.queries import load_queries
 
     query = load_queries("guichets.cli", "status.sql")["departement_status"]
-    with (
-        database.connect("reader", dsn=database.prepare()) as connection,
-        connection.cursor(row_factory=dict_row) as cursor,
-    ):
+    with open_session("reader") as connection, connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query, {"departements": sorted(departements) or None}).fetchall()
 
 
