@@ -10,7 +10,7 @@ import sys
 import typer
 
 from guichets import __version__
-from guichets.cli import catalogue, db, export, sandbox, status
+from guichets.cli import catalogue, db, demo, export, sandbox, status
 from guichets.errors import GuichetsError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(db.app, name="db")
+app.command()(demo.demo)
 app.command()(export.export)
 app.command()(status.status)
 app.command()(sandbox.sandbox)

@@ -1,0 +1,42 @@
+# make demo   a whole round against imaginary préfectures, from nothing to the table
+# make test   everything that must hold: style, types, tests
+# make bench  speed and memory, as ratios taken in one run
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install demo test check lint bench lock clean
+
+help:
+	@grep '^# make' Makefile | sed 's/^# //'
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Guichets needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (once; a minute or two)…"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch .venv/installed
+
+demo: install
+	@$(BIN)/guichets demo
+
+check test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+bench: install
+	$(BIN)/python -m tests.bench
+
+lock:
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+
+clean:
+	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache build dist

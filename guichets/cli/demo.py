@@ -1,0 +1,284 @@
+"""``guichets demo``: a whole round against the sandbox, from an empty folder to the table by département."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from guichets import configuration
+from guichets.errors import GuichetsError
+from guichets.outcomes import GROUP_OF, Outcome, OutcomeGroup
+
+HOST_DELAY_SECONDS = 0.25  # the sandbox is ours; real sites get 10 s
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+LOOK_SECONDS = 0.25  # between two looks at what the crawl has written
+EMPTY = """
+TRUNCATE observations, slots, counters, crawls, channels, desks, hosts, offices, catalogue_versions
+"""
+COPIES = 20  # folders tried before giving up: a copy may be running in each
+
+
+class DemoFailed(GuichetsError):
+    """The demonstration could not be carried through; the text says where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A running ``guichets sandbox``."""
+
+    process: subprocess.Popen[bytes]
+    control: str
+    catalogue: Path
+    desks: int
+    hosts: int
+
+    def ask(self, path: str) -> Any:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.control + path, timeout=30) as answer:
+            return json.load(answer)
+
+
+def demo(
+    desks: Annotated[int, typer.Option(min=1, help="Nombre de guichets du bac à sable.")] = 130,
+    departements: Annotated[int, typer.Option(min=1, help="Nombre de départements.")] = 40,
+    seed: Annotated[int, typer.Option(help="Graine : la même donne les mêmes guichets.")] = 1,
+) -> None:
+    """Visiter des guichets imaginaires, pour voir Guichets à l'œuvre sans déranger personne."""
+    from rich.console import Console
+
+    screen = Console(stderr=True, highlight=False)
+    with _own_home() as home, contextlib.ExitStack() as stack:
+        environment = _environment(home)
+        screen.print(
+            "[bold]Guichets, démonstration.[/] Des sites de préfecture imaginaires, sur cette machine."
+        )
+        os.environ.update(environment)
+        screen.print("1/3  Base de données…")
+        _prepare_database()
+        screen.print("2/3  Bac à sable…")
+        sandbox = stack.enter_context(_running_sandbox(home, desks, departements, seed, environment))
+        os.environ["GUICHETS_CATALOGUE"] = environment["GUICHETS_CATALOGUE"] = str(sandbox.catalogue)
+        screen.print(f"3/3  Visite de {sandbox.desks} guichets sur {sandbox.hosts} sites…")
+        began = time.monotonic()
+        crawl = stack.enter_context(_running_crawl(home, environment))
+        _follow(crawl, sandbox.desks, screen)
+        if crawl.returncode != 0:
+            raise DemoFailed(f"the crawl ended with status {crawl.returncode}; see {home / 'crawl.log'}")
+        _show(sandbox, home, time.monotonic() - began, screen)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Children see the demonstration's own folder and nothing of the user's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GUICHETS_")}
+    os.environ.pop("GUICHETS_DATABASE_URL", None)
+    return {
+        **kept,
+        "GUICHETS_HOME": str(home),
+        "SCRAPY_SETTINGS_MODULE": "guichets.settings",
+        "NO_PROXY": "127.0.0.0/8,localhost",
+    }
+
+
+@contextlib.contextmanager
+def _own_home() -> Iterator[Path]:
+    """A folder no other copy is using: ``demo``, else ``demo-2``, …"""
+    base = configuration.home()
+    for number in range(1, COPIES + 1):
+        home = base / ("demo" if number == 1 else f"demo-{number}")
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(home / "running.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise DemoFailed(
+                f"{home}: {error.strerror}: the demonstration needs a folder it can write"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            continue
+        try:
+            yield home
+        finally:
+            os.close(descriptor)
+        return
+    raise DemoFailed(f"{COPIES} demonstrations already run in {base}")
+
+
+def _prepare_database() -> None:
+    """Start the embedded server, and empty what an earlier demonstration left."""
+    from guichets import database
+
+    database.prepare()
+    with database.connect("owner") as connection:
+        connection.execute(EMPTY)
+
+
+@contextlib.contextmanager
+def _running_sandbox(
+    home: Path, desks: int, departements: int, seed: int, environment: Mapping[str, str]
+) -> Iterator[Sandbox]:
+    ready = home / "sandbox.json"
+    ready.unlink(missing_ok=True)
+    catalogue = home / "catalogue"
+    shutil.rmtree(catalogue, ignore_errors=True)
+    words = ["sandbox", "--port", "0", "--seed", str(seed), "--desks", str(desks)]
+    words += ["--departements", str(departements), "--speed", "0"]  # nothing flips during the round
+    words += [
+        "--catalogue",
+        str(catalogue),
+        "--ready-file",
+        str(ready),
+        "--ledger",
+        str(home / "ledger.jsonl"),
+    ]
+    (home / "ledger.jsonl").unlink(missing_ok=True)
+    with (home / "sandbox.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "guichets", *words],
+            env=dict(environment),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise DemoFailed(f"the sandbox did not start; see {home / 'sandbox.log'}")
+            time.sleep(0.05)
+        told = json.loads(ready.read_text(encoding="utf-8"))
+        yield Sandbox(process, told["control"], Path(told["catalogue"]), told["desks"], len(told["hosts"]))
+    finally:
+        _stop(process, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _running_crawl(home: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    settings = {
+        "GUICHETS_HOST_DELAY": HOST_DELAY_SECONDS,
+        "GUICHETS_FORM_INTERVAL": 0,
+        "GUICHETS_CONTROL_URLS": "",
+        "LOG_FILE": home / "crawl.log",
+        "LOG_FILE_APPEND": False,
+    }
+    words = ["crawl", "ezbooking", "-a", "due=all", "-O", str(home / "observations.jsonl")]
+    for name, value in settings.items():
+        words += ["-s", f"{name}={value}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scrapy", *words],
+        env=dict(environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _stop(process, signal.SIGINT)
+
+
+def _stop(process: subprocess.Popen[bytes], number: int) -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(number)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _follow(crawl: subprocess.Popen[bytes], desks: int, screen: Any) -> None:
+    """Draw the progress from what the crawl has written, until it ends."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from guichets import database
+
+    columns = (
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with (
+        database.connect("reader", autocommit=True) as connection,
+        Progress(*columns, console=screen, disable=not screen.is_terminal) as progress,
+    ):
+        task = progress.add_task("", total=desks)
+        while True:
+            ended = crawl.poll() is not None
+            counts = Counter[str]()
+            for outcome, count in connection.execute(
+                "SELECT outcome::text, count(*) FROM observations WHERE counter_key IS NULL GROUP BY outcome"
+            ):
+                counts[GROUP_OF[Outcome(outcome)]] += count
+            progress.update(task, completed=counts.total(), description=_in_words(counts))
+            if ended:
+                return
+            time.sleep(LOOK_SECONDS)
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    from guichets.cli._status_table import COLUMNS
+
+    return " · ".join(
+        f"{COLUMNS[group].replace(chr(10), ' ')} {counts[group]}"
+        for group in OutcomeGroup
+        if counts.get(group)
+    )
+
+
+def _show(sandbox: Sandbox, home: Path, seconds: float, screen: Any) -> None:
+    from rich.console import Console
+
+    from guichets.cli._status_table import render_status_table
+    from guichets.cli.status import read_status
+
+    answers = Console(highlight=False)
+    answers.print(render_status_table(read_status(), now=datetime.now(UTC)))
+    right, wrong = _compare(sandbox)
+    broken = len(sandbox.ask("/tripwires"))
+    verdict = "tous justes" if not wrong else f"[bold red]{wrong} faux[/]"
+    answers.print(
+        f"\n{right + wrong} guichets visités en {seconds:.0f} s, {verdict} d'après le bac à sable ; "
+        f"requêtes interdites : {broken}."
+    )
+    command = (
+        f"GUICHETS_HOME={os.path.relpath(home)} .venv/bin/guichets export --format csv --out observations.csv"
+    )
+    answers.print(f"À faire ensuite : {command}", soft_wrap=True)
+    if wrong or broken:
+        raise DemoFailed(f"the round did not match the sandbox's truth; see {home / 'crawl.log'}")
+
+
+def _compare(sandbox: Sandbox) -> tuple[int, int]:
+    """How many desks' outcomes equal the sandbox's truth, and how many do not."""
+    from guichets import database
+
+    truth = sandbox.ask("/truth")
+    with database.connect("reader") as connection:
+        seen = {
+            row[0]: row[1] for row in connection.execute("SELECT desk_id, outcome::text FROM desk_status")
+        }
+    right = sum(seen.get(desk) == told["outcome"] for desk, told in truth.items())
+    return right, len(truth) - right

@@ -1,0 +1,3 @@
+"""Fixtures live in files by theme; this one only names them."""
+
+pytest_plugins = ["tests.database_fixtures", "tests.sandbox_fixtures", "tests.crawl_fixtures"]
