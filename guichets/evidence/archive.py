@@ -13,7 +13,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -27,9 +27,10 @@ from guichets.evidence.packing import Fields, pack_record
 from guichets.evidence.payload_index import Archived, PayloadIndex
 from guichets.evidence.reader import read_archived
 from guichets.evidence.storage import ArchiveFile
-from guichets.evidence.warc import format_warc_date
+from guichets.evidence.warc import format_warc_date, parse_warc_date
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024  # a file grows to this and one exchange more
+REFER_BACK = timedelta(days=30)  # then a page is stored whole again, so that retention stays a local decision
 REVISIT_PROFILE = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 INDEX_NAME = "payloads.sqlite"
 
@@ -69,7 +70,7 @@ class ArchiveWriter:
         file = self._current_file()
         payload = hashlib.sha256(exchange.raw_body).digest()
         keys = _keys(exchange, payload)
-        known = self._find(keys, payload)
+        known = self._find(keys, payload, exchange.started_at)
         if known is None:
             written = self._pack_full(exchange, payload)
         else:
@@ -151,16 +152,16 @@ class ArchiveWriter:
 
     # --- known payloads --------------------------------------------------------------------------------
 
-    def _find(self, keys: tuple[bytes, bytes], payload: bytes) -> Archived | None:
+    def _find(self, keys: tuple[bytes, bytes], payload: bytes, at: datetime) -> Archived | None:
         """The archived exchange to refer to: the same request's if there is one, else any of that payload."""
         for key in keys:
-            archived = self._index.recall(key)
+            archived = self._index.recall(key) or self._find_on_disk(key, payload)
             if archived is None:
-                archived = self._find_on_disk(key, payload)
-            if archived is not None and path_of_name(self._home, archived.name).exists():
+                continue
+            is_recent = at - parse_warc_date(archived.date, archived.name) < REFER_BACK
+            if is_recent and path_of_name(self._home, archived.name).exists():
                 return archived
-            if archived is not None:
-                self._index.forget(key)  # its file went by retention
+            self._index.forget(key)
         return None
 
     def _find_on_disk(self, key: bytes, payload: bytes) -> Archived | None:

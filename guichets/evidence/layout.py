@@ -2,7 +2,7 @@
 
 ``archive/2025/05/13/guichets-<worker>-2025-05-13T07-<n>.warc.gz`` holds what one process archived in one UTC
 hour. Beside it: ``.open`` while a process writes it, ``.torn`` the bytes a crash left half-written,
-``.records`` its sealed list of records, ``.pruned`` what retention took out of it.
+``.records.gz`` its sealed list of records, ``.pruned`` what retention took out of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ARCHIVE = "archive"
 SUFFIX = ".warc.gz"
 OPEN_MARK = ".open"
 TORN_MARK = ".torn"
-RECORDS_MARK = ".records"
+RECORDS_MARK = ".records.gz"
 PRUNED_MARK = ".pruned"
 
 _NAME = re.compile(r"guichets-([A-Za-z0-9_.-]+)-(\d{4})-(\d{2})-(\d{2})T(\d{2})-(\d+)\.warc\.gz")

@@ -23,7 +23,7 @@ from guichets.evidence.heads import apply_changes
 from guichets.evidence.layout import path_of_name, resolve
 from guichets.evidence.members import LARGEST_RECORD_BYTES, read_members, unpack_member
 from guichets.evidence.payload_index import Archived
-from guichets.evidence.tombstone import present_offset
+from guichets.evidence.tombstone import present_place
 from guichets.evidence.warc import (
     WarcRecord,
     format_warc_date,
@@ -83,8 +83,7 @@ class ArchiveReader:
     def read_record(self, ref: EvidenceRef) -> WarcRecord:
         """The record a reference points at, its bytes checked against the reference's digest."""
         place = f"{ref.file}@{ref.offset}"
-        path = resolve(self._home, ref.file)
-        packed = _read_bytes(path, present_offset(path, ref.offset), ref.length)
+        packed = _read_bytes(*present_place(resolve(self._home, ref.file), ref.offset), ref.length)
         if hashlib.sha256(packed).hexdigest() != ref.digest:
             raise BrokenRecord(f"{place}: the record is not the one that was archived")
         return parse_record(unpack_member(packed, place, limit=self._record_limit), place)
@@ -92,8 +91,8 @@ class ArchiveReader:
     def read_page(self, ref: EvidenceRef) -> ArchivedPage:
         """The exchange a reference points at; its decoded body is checked against the reference."""
         record = self.read_record(ref)
-        path = resolve(self._home, ref.file)
-        page = _build_page(self._resolved(record, path, present_offset(path, ref.offset) + ref.length))
+        path, offset = present_place(resolve(self._home, ref.file), ref.offset)
+        page = _build_page(self._resolved(record, path, offset + ref.length))
         try:
             body = page.body()
         except (UndecodableBody, BodyTooLarge):
@@ -170,9 +169,8 @@ class ArchiveReader:
         return known
 
     def _response_at(self, name: str, offset: int, asked_from: str) -> RawExchange:
-        path = path_of_name(self._home, name)
+        path, present = present_place(path_of_name(self._home, name), offset)
         try:
-            present = present_offset(path, offset)
             found = next(read_members(path, start=present, limit=self._record_limit), None)
         except OSError as problem:
             raise BrokenRecord(

@@ -1,0 +1,126 @@
+"""Retention removes what is old and unneeded, and nothing else; seals go on verifying."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from evidence_builders import START, Hand, exchange, page_bytes
+
+from guichets.evidence import ArchiveReader, ArchiveWriter, EvidenceRef
+from guichets.evidence.errors import BrokenRecord, RecordPruned
+from guichets.evidence.layout import archive_folder
+from guichets.evidence.prune import RETENTION_DAYS, carry_out, plan_prune
+from guichets.evidence.seal import seal_until
+from guichets.evidence.verify import verify
+
+LATER = START + timedelta(days=RETENTION_DAYS + 2)
+
+
+def archive_days(home: Path, days: int = 2) -> list[list[EvidenceRef]]:
+    """A page per hour and day; the second half of each day repeats the first."""
+    hand = Hand()
+    refs: list[list[EvidenceRef]] = []
+    for _ in range(days):
+        with ArchiveWriter(home, "w1", now=hand.now) as writer:
+            refs.append([])
+            for number in (0, 1, 2, 0, 1, 2):
+                hand.forward(minutes=5)
+                ref = writer.write_exchange(exchange(page_bytes(number), at=hand.now()), {"outcome": "none"})
+                refs[-1].append(ref)
+        hand.forward(days=1)
+    seal_until(home, hand.now())
+    return refs
+
+
+def is_readable(home: Path, ref: EvidenceRef) -> bool:
+    try:
+        ArchiveReader(home).read_page(ref)
+    except RecordPruned:
+        return False
+    return True
+
+
+def prune(home: Path, now: datetime, keep: list[EvidenceRef] | None = None) -> int:
+    plan = plan_prune(home, now=now, keep=keep or [])
+    carry_out(home, plan, now=now)
+    return plan.freed_bytes
+
+
+def test_nothing_goes_before_its_time(tmp_path: Path) -> None:
+    archive_days(tmp_path)
+    assert plan_prune(tmp_path, now=START + timedelta(days=RETENTION_DAYS)).files == ()
+
+
+def test_old_day_goes_whole_and_still_verifies(tmp_path: Path) -> None:
+    refs = archive_days(tmp_path)
+    hand = Hand(LATER + timedelta(days=60))
+    assert prune(tmp_path, hand.now()) > 0
+    assert not any(is_readable(tmp_path, ref) for day in refs for ref in day)
+    assert list(archive_folder(tmp_path).rglob("*.warc.gz")) == []
+    assert list(verify(tmp_path, retention=timedelta(days=RETENTION_DAYS))) == []
+    with pytest.raises(RecordPruned, match="its digest is still in the sealed list"):
+        ArchiveReader(tmp_path).read_page(refs[0][0])
+
+
+def test_kept_revisit_keeps_its_page_its_request_and_what_was_read(tmp_path: Path) -> None:
+    refs = archive_days(tmp_path)
+    before = ArchiveReader(tmp_path).read_page(refs[0][4])
+    prune(tmp_path, LATER + timedelta(days=60), keep=[refs[0][4]])
+    assert ArchiveReader(tmp_path).read_page(refs[0][4]) == before
+    assert is_readable(tmp_path, refs[0][1])  # the page it repeats
+    assert not is_readable(tmp_path, refs[0][0])
+    assert list(verify(tmp_path)) == []
+
+
+def test_page_a_younger_revisit_repeats_stays(tmp_path: Path) -> None:
+    refs = archive_days(tmp_path)
+    now = START + timedelta(days=RETENTION_DAYS + 1)  # the first day is past retention, the second not
+    prune(tmp_path, now)
+    assert all(is_readable(tmp_path, ref) for ref in refs[1])
+    assert not is_readable(tmp_path, refs[0][4])
+    assert list(verify(tmp_path)) == []
+
+
+def test_pruning_again_drops_what_is_no_longer_kept(tmp_path: Path) -> None:
+    refs = archive_days(tmp_path)
+    now = LATER + timedelta(days=60)
+    prune(tmp_path, now, keep=[refs[0][1], refs[0][2]])
+    prune(tmp_path, now + timedelta(days=1), keep=[refs[0][2]])
+    assert [is_readable(tmp_path, ref) for ref in refs[0][:3]] == [False, False, True]
+    assert plan_prune(tmp_path, now=now + timedelta(days=2), keep=[refs[0][2]]).files == ()
+    assert list(verify(tmp_path)) == []
+
+
+def test_break_is_never_buried(tmp_path: Path) -> None:
+    archive_days(tmp_path)
+    plan = plan_prune(tmp_path, now=LATER)
+    path = tmp_path / plan.files[0].file
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BrokenRecord, match="nothing was pruned"):
+        carry_out(tmp_path, plan, now=LATER)
+    assert path.read_bytes() == bytes(data)
+
+
+def test_kept_record_that_changes_later_is_noticed(tmp_path: Path) -> None:
+    refs = archive_days(tmp_path)
+    prune(tmp_path, LATER + timedelta(days=60), keep=[refs[0][0]])
+    (kept,) = archive_folder(tmp_path).rglob("kept-*.warc.gz")
+    data = bytearray(kept.read_bytes())
+    data[-20] ^= 1
+    kept.write_bytes(data)
+    assert [found.kind.value for found in verify(tmp_path)] == ["changed"]
+
+
+def test_page_is_stored_whole_again_after_a_month(tmp_path: Path) -> None:
+    hand = Hand()
+    revisits = []
+    with ArchiveWriter(tmp_path, "w1", now=hand.now) as writer:
+        for _ in range(9):
+            ref = writer.write_exchange(exchange(at=hand.now()))
+            revisits.append(ArchiveReader(tmp_path).read_page(ref).is_revisit)
+            hand.forward(days=10)
+    assert revisits == [False, True, True] * 3
