@@ -343,7 +343,16 @@ def naive_root(leaves: list[bytes]) -> bytes:
 
 
 def test_root_of_the_reference_tree() -> None:
-    inputs = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+    inputs = [
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    ]
     leaves = [leaf_hash(bytes.fromhex(text)) for text in inputs]
     assert merkle_root(leaves).hex() == "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
     assert merkle_root([]) == EMPTY_ROOT
