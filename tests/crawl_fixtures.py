@@ -6,15 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.rows import dict_row
+
+from tests.database_fixtures import TEMPLATE, Database, _fresh
+from tests.sandbox_fixtures import RunningSandbox, _end, start_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
-CRAWL_SECONDS = 120
+CRAWL_SECONDS = 150
+PATIENCE_SECONDS = 60  # for what must happen sooner or later on a loaded machine
 
 
 @dataclass
@@ -29,6 +36,17 @@ class CrawlResult:
     def desks(self) -> dict[str, dict[str, Any]]:
         """The desks' own lines by desk id."""
         return {line["desk"]: line for line in self.lines if line["counter"] is None}
+
+    @property
+    def counters(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The counters' lines by desk id and counter."""
+        return {(line["desk"], line["counter"]): line for line in self.lines if line["counter"] is not None}
+
+    @property
+    def mistakes(self) -> list[str]:
+        """The log's lines from WARNING up, for a message when a test fails."""
+        marks = (" WARNING: ", " ERROR: ", " CRITICAL: ", "Traceback")
+        return [line for line in self.log.splitlines() if any(mark in line for mark in marks)]
 
 
 class Crawler:
@@ -75,12 +93,36 @@ class Crawler:
         self, family: str = "ezbooking", *, settings: Mapping[str, Any] | None = None, **arguments: Any
     ) -> CrawlResult:
         """A whole crawl."""
-        process, out = self.start(family, settings=settings, **arguments)
+        return self.finish(*self.start(family, settings=settings, **arguments))
+
+    def finish(self, process: subprocess.Popen[str], out: Path) -> CrawlResult:
+        """Wait for the end of a crawl that was started."""
         try:
             log, _ = process.communicate(timeout=CRAWL_SECONDS)
+        except subprocess.TimeoutExpired as late:
+            process.kill()
+            log, _ = process.communicate()
+            raise AssertionError(f"the crawl did not end; its log ends with:\n{log[-4000:]}") from late
         finally:
             process.kill()
         return CrawlResult(process.returncode, log, read_lines(out))
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """As ``kill -9`` or a power cut would: no handler runs."""
+        process.kill()
+        process.communicate()
+
+    def scrapy(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Any ``scrapy`` command, its two outputs apart."""
+        return subprocess.run(
+            [sys.executable, "-m", "scrapy", *words],
+            cwd=ROOT,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=CRAWL_SECONDS,
+            check=False,
+        )
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -90,6 +132,33 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
+def read_rows(database: Database, query: str, *parameters: Any) -> list[dict[str, Any]]:
+    """What a query finds, as dictionaries."""
+    with database.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, parameters).fetchall()
+
+
+def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Wait until something holds, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"waited {seconds} seconds in vain for {what}"
+        time.sleep(0.02)
+    return found
+
+
+def write_desks(folder: Path, urls: Mapping[str, str], departement: str = "92") -> Path:
+    """A catalogue folder of EZBooking desks with these addresses."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "".join(
+        f'[[desk]]\nid = "{desk}"\nfamily = "ezbooking"\ndepartement = "{departement}"\n'
+        f'office = "Préfecture d\'essai"\nprocedure = "remise_titre"\nlabel = "{desk}"\nurl = "{url}"\n\n'
+        for desk, url in urls.items()
+    )
+    (folder / f"{departement}.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
 def clean_environment() -> dict[str, str]:
     """The environment without what would lead a test to a user's database or catalogue, or a proxy."""
     return {
@@ -97,6 +166,55 @@ def clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("GUICHETS_", "SCRAPY_")) and not name.lower().endswith("_proxy")
     }
+
+
+class Workshop:
+    """Databases, sandboxes and crawlers on demand, all gone when the fixture ends."""
+
+    def __init__(self, server: str, new_folder: Callable[[str], Path], stack: ExitStack) -> None:
+        self._server = server
+        self._new_folder = new_folder
+        self._stack = stack
+
+    def folder(self, name: str) -> Path:
+        return self._new_folder(name)
+
+    def database(self) -> Database:
+        """A fresh database with the current schema."""
+        return self._stack.enter_context(contextmanager(_fresh)(self._server, TEMPLATE))
+
+    def sandbox(self, **options: object) -> RunningSandbox:
+        box = start_sandbox(self._new_folder("sandbox"), **options)
+        self._stack.callback(_end, box.process)
+        return box
+
+    def crawler(self, catalogue: Path, database: Database | None = None) -> Crawler:
+        """Crawls a catalogue into a database, a fresh one unless given."""
+        self._last = database or self.database()
+        return Crawler(
+            self._new_folder("home"),
+            {"GUICHETS_DATABASE_URL": self._last.dsn, "GUICHETS_CATALOGUE": str(catalogue)},
+        )
+
+
+@contextmanager
+def _workshop(server: str, factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    with ExitStack() as stack:
+        yield Workshop(server, factory.mktemp, stack)
+
+
+@pytest.fixture
+def workshop(database_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """Databases, sandboxes and crawlers for one test."""
+    with _workshop(database_server, tmp_path_factory) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def module_workshop(database_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """The same for one module, so that several tests may look at one crawl."""
+    with _workshop(database_server, tmp_path_factory) as made:
+        yield made
 
 
 @pytest.fixture
