@@ -155,7 +155,9 @@ class Probe:
         outcome = best_of(line.reading.outcome for line in counters if line.reading.outcome is not None)
         chosen = next(line for line in counters if line.reading.outcome is outcome)
         slots = {slot for line in counters for slot in line.reading.slots}
-        counts = [line.reading.slot_count for line in counters if line.reading.slot_count is not None]
+        counted = [line.reading for line in counters if line.reading.slot_count is not None]
+        # an instant that several counters offer is one slot of the desk, as it is one row of ``slots``
+        shown = [slot for reading in counted for slot in set(reading.slots)]
         horizons = [line.reading.horizon_end for line in counters if line.reading.horizon_end is not None]
         return _Line(
             counter=None,
@@ -164,7 +166,10 @@ class Probe:
                 rule=chosen.reading.rule,
                 step=chosen.reading.step,
                 slots=tuple(slots),
-                slot_count=sum(counts) if counts else None,
+                slot_count=sum(reading.slot_count or 0 for reading in counted)
+                - (len(shown) - len(set(shown)))
+                if counted
+                else None,
                 horizon_end=max(horizons, default=None),
                 note=chosen.reading.note,
             ),
