@@ -75,11 +75,13 @@ class Page:
 
     @cached_property
     def may_be_cut(self) -> bool:
-        """Whether the body may be a beginning only: framed by the connection's end, and never closed."""
-        if "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", "").lower():
-            return False
-        tail = self.body[-512:].lower()
-        return b"<html" in self.body[:4096].lower() and b"</html" not in tail
+        """Whether the body may be a beginning only: a document that is opened and never closed.
+
+        How it was framed does not count: a back-end that dies in mid-page ends its chunks politely.
+        """
+        text = self.text.replace("\x00", "").lower()
+        return "<html" in text and "</html" not in text
+
 
 
 _FOOTER = re.compile(r"<footer[\s>]", re.IGNORECASE)

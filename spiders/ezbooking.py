@@ -415,9 +415,10 @@ def read_page(page: Page) -> Reading:
         if marks.top_title in PROXY_TITLES and not marks.has_form:
             outcome, rule = PROXY_TITLES[marks.top_title]
             return Reading(outcome=outcome, rule=rule)
-        for row in BODY_RULES:
-            if row.holds(marks):
-                return Reading(outcome=row.outcome, rule=row.id)
+        if not page.may_be_cut:  # a form may have followed
+            for row in BODY_RULES:
+                if row.holds(marks):
+                    return Reading(outcome=row.outcome, rule=row.id)
     transport = read_transport(page, family="ezbooking")
     if transport is not None:
         return transport
