@@ -6,6 +6,7 @@ archive, so nothing here knows of requests, clocks or settings.
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -36,23 +37,28 @@ class Page:
     @cached_property
     def media_type(self) -> str:
         """The content type without its parameters, lower case; empty when the header is absent."""
-        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+        first = self.headers.get("content-type", "").split(",")[0]  # the header may come twice
+        return first.split(";")[0].strip().lower()
 
     @cached_property
     def text(self) -> str:
-        """The body decoded: UTF-8 when it is valid, else the declared charset, else Windows-1252."""
+        """The body decoded: UTF-8 when it is, else the declared charset, else Windows-1252.
+
+        A label cut in the middle of a letter does not make a UTF-8 page another charset's: more letters
+        right than wrong do.
+        """
         try:
             return self.body.decode("utf-8")
         except UnicodeDecodeError:
-            pass
+            text = self.body.decode("utf-8", "replace")
+        if len(_NOT_ASCII.findall(text)) > text.count("\ufffd"):
+            return text
         declared = _HEADER_CHARSET.search(self.headers.get("content-type", ""))
         meta = _META_CHARSET.search(self.body, 0, 4096)
-        for name in (declared and declared[1], meta and meta[1].decode("ascii"), "cp1252"):
-            if name and name.lower().replace("_", "-") not in {"utf-8", "utf8"}:
-                try:
-                    return self.body.decode(name, "replace")
-                except (LookupError, UnicodeError):
-                    continue
+        for label in (declared and declared[1], meta and meta[1].decode("ascii")):
+            charset = _charset(label) if label else None
+            if charset is not None:
+                return self.body.decode(charset, "replace")
         return self.body.decode("cp1252", "replace")
 
     @cached_property
@@ -83,7 +89,26 @@ class Page:
         return "<html" in text and "</html" not in text
 
 
+_CHARSETS = {  # by Python's name; browsers read the first two as Windows-1252
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "cp1252": "cp1252",
+    "iso8859-15": "iso8859-15",
+    "utf-16": "utf-16",
+    "utf-16-le": "utf-16-le",
+    "utf-16-be": "utf-16-be",
+}
 
+
+def _charset(label: str) -> str | None:
+    """The charset of a declared label; None for what no page is written in (Python also knows codecs)."""
+    try:
+        return _CHARSETS.get(codecs.lookup(label).name)
+    except LookupError:
+        return None
+
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f\ufffd]")
 _FOOTER = re.compile(r"<footer[\s>]", re.IGNORECASE)
 
 
