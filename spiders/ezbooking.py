@@ -83,10 +83,11 @@ NONE_FRAGMENT = "de rendez-vous disponibles pour le moment"
 CLOSED_NO_CALENDAR = "Il n'y a pas calendrier disponible pour effectuer une demande de rendez-vous"
 CLOSED_SWITCHED_OFF = "Attention : Cette page n'est pas disponible pour le moment"
 CLOSED_RETIRED = "Ce lien a été désactivé définitivement"
+CLOSED_EDITORIAL = "Nous n'avons pas d'autres dates disponibles"
 MAINTENANCE = ("maintenance", "site indisponible")
 
-_FORM_PATH = re.compile(r"/booking/create/(\d+)(?:/(\d+))?/?")
-_SLOT_HREF = re.compile(r"/booking/create/\d+/5/(?:[^?#\s]*/)?(\d{9,11})/?$")
+_FORM_PATH = re.compile(r"/booking/create/(\d+)(?:/(\d+))?/?", re.ASCII)
+_SLOT_HREF = re.compile(r"/booking/create/\d+/5/(?:[^?#\s]*/)?(\d{9,11})/?$", re.ASCII)
 _ETAPE = re.compile(r"/etape_([34])r\.png")
 _DAY = r"\w+ (\d{1,2})(?:er)? (\w+) (\d{4})"
 _WEEK = re.compile(rf"(?:Semaine du|Week from) {_DAY} (?:au|to) {_DAY}")
@@ -400,6 +401,11 @@ PAGE_RULES: tuple[Rule, ...] = (
         step="0",
     ),
     Rule(
+        "ezbooking.closed.no-other-dates",  # written by hand in place of the form, dossier §4
+        lambda m: not m.has_form and CLOSED_EDITORIAL in m.text,
+        Outcome.CLOSED,
+    ),
+    Rule(
         "ezbooking.overloaded.maintenance",
         lambda m: not m.has_form and any(word in title.lower() for title in m.titles for word in MAINTENANCE),
         Outcome.OVERLOADED,
@@ -431,7 +437,7 @@ def read_page(page: Page) -> Reading:
         rule=row.id,
         step=row.step or marks.step,
         action=marks.action,
-        counters=marks.counters if row.step == "1" else (),
+        counters=marks.counters if row.id == "ezbooking.step1" else (),
         slots=marks.slots if shows_slots else (),
         slot_count=len(marks.slots) if shows_slots and marks.slots else None,
         horizon_end=marks.week_end if shows_slots else None,
