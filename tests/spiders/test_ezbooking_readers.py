@@ -1,0 +1,160 @@
+"""Each hand-made page of ``tests/pages/ezbooking`` is read as its table says, and the helpers around it."""
+
+from __future__ import annotations
+
+import pytest
+
+from guichets.outcomes import Outcome
+from guichets.page import Page, Reading
+from spiders.ezbooking import GATE, MAX_COUNTERS, STEP_TITLES, _target, read_page
+from tests.spiders.page_table import PAGES, Expected, expected_pages
+
+EXPECTED = expected_pages("ezbooking")
+FORM = "https://www.example.fr/booking/create/12083"
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected.id)
+def test_page_is_read_as_the_table_says(expected: Expected) -> None:
+    reading = read_page(expected.page)
+    row = expected.row
+    assert (reading.rule, reading.outcome, reading.step) == (
+        row["rule"],
+        Outcome(row["outcome"]) if "outcome" in row else None,
+        row.get("step"),
+    )
+    assert [slot.starts.isoformat() for slot in reading.slots] == row.get("slots", [])
+    assert reading.slot_count == (len(row["slots"]) if row.get("slots") else None)
+    assert {counter.key: counter.label for counter in reading.counters} == row.get("counters", {})
+    assert (reading.horizon_end.isoformat() if reading.horizon_end else None) == row.get("horizon_end")
+    assert reading.may_advance == row.get("may_advance", False)
+    if "action" in row:
+        assert reading.action == row["action"]
+
+
+def test_every_page_stands_in_the_table() -> None:
+    files = {path.name for path in (PAGES / "ezbooking").iterdir()} - {"expected.toml"}
+    assert files == {expected.file for expected in EXPECTED}
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected.id)
+def test_same_page_without_its_headers_never_turns_into_a_slot_or_a_zero(expected: Expected) -> None:
+    reading = read_page(Page(expected.row["url"], expected.page.status, {}, expected.page.body))
+    if reading.outcome in {Outcome.NONE, Outcome.OFFERED}:
+        assert reading.outcome == expected.row.get("outcome") or expected.row["rule"].endswith("not-html")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "cp1252", "iso-8859-15", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize(
+    ("file", "rule"),
+    [
+        ("step0.html", "ezbooking.step0"),
+        ("step1.html", "ezbooking.step1"),
+        ("none-step2.html", "ezbooking.none.step2-sentence"),
+        ("offered-step3.html", "ezbooking.offered.step3"),
+        ("offered-step4.html", "ezbooking.offered.step4-slots"),
+        ("closed-link-retired.html", "ezbooking.closed.link-retired"),
+    ],
+)
+def test_declared_charset_is_read(file: str, rule: str, charset: str) -> None:
+    body = (PAGES / "ezbooking" / file).read_text(encoding="utf-8").encode(charset)
+    headers = {"content-type": f"text/html; charset={charset}"}
+    assert read_page(Page(f"{FORM}/2", 200, headers, body)).rule == rule
+
+
+def test_undeclared_latin1_is_read() -> None:
+    body = (PAGES / "ezbooking" / "none-step2.html").read_text(encoding="utf-8").encode("cp1252")
+    assert read_page(Page(f"{FORM}/2", 200, {}, body)).outcome is Outcome.NONE
+
+
+@pytest.mark.parametrize(
+    "charset",
+    [
+        *("utf-7", "idna", "punycode", "rot13", "hex", "base64", "undefined", "unicode_escape", "nonsense"),
+        *("raw_unicode_escape", "mbcs", "charmap", "zip", "'", "utf-8; charset=punycode"),
+    ],
+)
+def test_strange_declared_charset_is_not_believed(charset: str) -> None:
+    body = (PAGES / "ezbooking" / "none-step2.html").read_text(encoding="utf-8").encode("cp1252")
+    headers = {"content-type": f"text/html; charset={charset}"}
+    assert read_page(Page(f"{FORM}/2", 200, headers, body)).outcome is Outcome.NONE
+
+
+def test_invalid_utf8_in_a_utf8_page_spoils_only_its_own_word() -> None:
+    body = (PAGES / "ezbooking" / "none-step2.html").read_bytes()
+    spoiled = body.replace(b"Accueil", b"Acc\xc3")
+    assert read_page(Page(f"{FORM}/2", 200, {}, spoiled)).outcome is Outcome.NONE
+
+
+def test_latin1_page_announced_as_utf8_is_read() -> None:
+    body = (PAGES / "ezbooking" / "none-step2.html").read_text(encoding="utf-8").encode("iso-8859-1")
+    headers = {"content-type": "text/html; charset=utf-8"}
+    assert read_page(Page(f"{FORM}/2", 200, headers, body)).outcome is Outcome.NONE
+
+
+def test_nul_bytes_are_left_out() -> None:
+    body = (PAGES / "ezbooking" / "none-step2.html").read_bytes().replace(b"plage", b"pl\x00age")
+    assert read_page(Page(f"{FORM}/2", 200, {}, body)).outcome is Outcome.NONE
+
+
+def test_deeply_nested_page_is_unrecognised() -> None:
+    body = b"<html><body>" + b"<div>" * 50_000 + b"x" + b"</div>" * 50_000 + b"</body></html>"
+    assert read_page(Page(FORM, 200, {}, body)).outcome is Outcome.UNRECOGNISED
+
+
+def test_forty_counters_are_read_and_forty_one_are_not() -> None:
+    body = (PAGES / "ezbooking" / "step1-too-many-counters.html").read_text(encoding="utf-8")
+    fewer = body.replace('value="20040"', 'value=""')
+    reading = read_page(Page(f"{FORM}/1", 200, {}, fewer.encode()))
+    assert (reading.rule, len(reading.counters)) == ("ezbooking.step1", MAX_COUNTERS)
+
+
+def test_no_step_beyond_the_calendar_is_ever_one_to_go_on_from() -> None:
+    beyond = {step for step in STEP_TITLES.values() if step > GATE.stops_at}
+    for expected in EXPECTED:
+        reading = read_page(expected.page)
+        assert not (reading.may_advance and reading.step in beyond)
+
+
+@pytest.mark.parametrize(
+    ("form", "action", "target"),
+    [
+        pytest.param(FORM, "/booking/create/12083/1", f"{FORM}/1", id="relative"),
+        pytest.param(FORM, f" {FORM}/1\n", f"{FORM}/1", id="absolute-with-spaces"),
+        pytest.param(FORM, "1", f"{FORM}/1", id="last-segment-only"),
+        pytest.param(
+            FORM,
+            "http://www.example.fr/booking/create/12083/1",
+            "http://www.example.fr/booking/create/12083/1",
+            id="http-hop-on-the-same-host",
+        ),
+        pytest.param(
+            FORM,
+            "/index.php/booking/create/12083/1",
+            "https://www.example.fr/index.php/booking/create/12083/1",
+            id="front-controller",
+        ),
+        pytest.param(
+            "https://www.example.fr/layout/set/print/booking/create/7",
+            "/booking/create/7/1",
+            "https://www.example.fr/booking/create/7/1",
+            id="print-layout-to-plain",
+        ),
+        pytest.param(FORM, f"{FORM}/1#top", f"{FORM}/1", id="fragment-dropped"),
+        pytest.param(FORM, None, f"{FORM}/1", id="absent"),
+        pytest.param(FORM, "", f"{FORM}/1", id="empty"),
+        pytest.param(FORM, "/booking/create/12083/5", f"{FORM}/1", id="step-5"),
+        pytest.param(FORM, "/booking/create/12083/4", f"{FORM}/1", id="another-step"),
+        pytest.param(FORM, "/booking/create/99999/1", f"{FORM}/1", id="another-form"),
+        pytest.param(FORM, "/booking/create/12083/1?x=1", f"{FORM}/1", id="query"),
+        pytest.param(FORM, "https://evil.example/booking/create/12083/1", f"{FORM}/1", id="another-host"),
+        pytest.param(FORM, "https://www.example.fr:8443/booking/create/12083/1", f"{FORM}/1", id="port"),
+        pytest.param(FORM, "//[", f"{FORM}/1", id="not-an-address"),
+        pytest.param(FORM, "https://www.example.fr:x/booking/create/12083/1", f"{FORM}/1", id="bad-port"),
+        pytest.param(FORM, "javascript:void(0)", f"{FORM}/1", id="script"),
+        pytest.param(FORM, "ftp://www.example.fr/booking/create/12083/1", f"{FORM}/1", id="scheme"),
+    ],
+)
+def test_form_posts_to_its_own_action_only_when_it_is_this_step(
+    form: str, action: str | None, target: str
+) -> None:
+    assert _target(form, Reading(rule="x", action=action), "1") == target
