@@ -1,0 +1,104 @@
+"""The crawl: spider without and with database against a plain client, requests per second on one core."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from tests.crawl_fixtures import ROOT, clean_environment
+from tests.sandbox_fixtures import RunningSandbox, start_sandbox
+
+ROUNDS = 5
+HOSTS = 64
+DESKS = 500
+IN_FLIGHT = 500
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="guichets-bench-") as folder:
+        home = Path(folder)
+        pin_to(1)
+        sandbox = start_sandbox(home, desks=DESKS, departements=80, mixture="lives")
+        pin_to(0)
+        try:
+            _rates(sandbox, home)
+        finally:
+            sandbox.stop()
+        pin_to(1)
+        crowd = start_sandbox(home, desks=IN_FLIGHT, departements=IN_FLIGHT // 5, mixture="lives", latency=200)
+        pin_to(0)
+        try:
+            _memory(crowd, home)
+        finally:
+            crowd.stop()
+
+
+def _rates(sandbox: RunningSandbox, home: Path) -> None:
+    _reference(sandbox)  # warms the sandbox's own cache, not counted
+    rows = []
+    for number in range(ROUNDS):
+        rows.append((_reference(sandbox), _spider(sandbox, home, store=False), _spider(sandbox, home, store=True)))
+        print(f"  round {number + 1}/{ROUNDS}", file=sys.stderr)
+    alone = median(spider / reference for reference, spider, _ in rows)
+    cost = median(1 - stored / spider for _, spider, stored in rows)
+    print("Funnel requests per second of processor time, medians of", ROUNDS, "rounds")
+    for label, column in (("reference client", 0), ("spider, no database", 1), ("spider, database", 2)):
+        print(f"  {label:<22}{median(row[column] for row in rows):8.0f}")
+    print(f"  spider / reference    {alone:8.2f}   goal 0.45 or more")
+    print(f"  cost of the database  {cost:8.0%}   goal 15 % or less")
+
+
+def _reference(sandbox: RunningSandbox) -> float:
+    words = [sys.executable, "-m", "tests.bench.reference", str(sandbox.catalogue), str(HOSTS)]
+    found = subprocess.run(words, cwd=ROOT, env=_environment(sandbox), capture_output=True, check=True)
+    return float(json.loads(found.stdout)["per_cpu_second"])
+
+
+def _spider(sandbox: RunningSandbox, home: Path, *, store: bool) -> float:
+    return _crawl(sandbox, home, store=store, hosts=HOSTS)["per_cpu_second"]
+
+
+def _memory(sandbox: RunningSandbox, home: Path) -> None:
+    peak = _crawl(sandbox, home, store=True, hosts=IN_FLIGHT)["peak_mb"]
+    print(f"Peak memory of a crawl of {IN_FLIGHT} desks, {len(sandbox.hosts)} hosts at once")
+    print(f"  {peak:.0f} MB   goal 300 MB or less")
+
+
+def _crawl(sandbox: RunningSandbox, home: Path, *, store: bool, hosts: int) -> dict[str, float]:
+    out = home / "meter.json"
+    settings = {
+        "GUICHETS_HOST_DELAY": 0,
+        "GUICHETS_FORM_INTERVAL": 0,
+        "GUICHETS_CONTROL_URLS": "",
+        "GUICHETS_MAX_HOSTS": hosts,
+        "GUICHETS_STORE": "postgres" if store else "none",
+        "EXTENSIONS": json.dumps({"tests.bench.meter.Meter": 1, "guichets.crawl.record.CrawlRecord": 500}),
+        "BENCH_OUT": out,
+        "LOG_LEVEL": "WARNING",
+    }
+    words = [sys.executable, "-m", "scrapy", "crawl", "ezbooking", "-a", "due=all"]
+    for name, value in settings.items():
+        words += ["-s", f"{name}={value}"]
+    environment = {**_environment(sandbox), "GUICHETS_HOME": str(home / "home"), "PYTHONPATH": str(ROOT)}
+    subprocess.run(words, cwd=ROOT, env=environment, check=True, capture_output=True)
+    found: dict[str, float] = json.loads(out.read_text(encoding="utf-8"))
+    return found
+
+
+def _environment(sandbox: RunningSandbox) -> dict[str, str]:
+    return {**clean_environment(), "GUICHETS_CATALOGUE": str(sandbox.catalogue)}
+
+
+def pin_to(core: int) -> None:
+    """Where the system can: the server on one core, what is measured on the other."""
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, {core})
+
+
+if __name__ == "__main__":
+    main()
