@@ -161,7 +161,7 @@ def _cast(seed: int, hosts: list[int], family: Family, mixture: str) -> list[_Ro
 def _realistic(fate: Random, hosts: list[int]) -> list[_Role]:
     numbers = sorted(set(hosts))
     fate.shuffle(numbers)
-    each = int(len(numbers) * _REFUSING_SHARE + 0.5)
+    each = int(len(numbers) * _REFUSING_SHARE)
     refusing: dict[int, str] = {}
     for scene in _REFUSING_HOSTS:
         for _ in range(each):

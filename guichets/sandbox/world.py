@@ -14,10 +14,11 @@ UTC and releases do not skip or repeat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cache
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -84,6 +85,7 @@ def monday_of(week: int) -> date:
     return date.fromordinal(week * 7 + 1)
 
 
+@cache
 def slot_hours(step_minutes: int) -> tuple[time, ...]:
     """The hours of a day at which a desk receives: 9:00 to 12:00 and 13:30 to 16:00."""
     minutes = [*range(9 * 60, 12 * 60, step_minutes), *range(13 * 60 + 30, 16 * 60, step_minutes)]
@@ -139,8 +141,15 @@ class CounterLife:
         days = [
             monday_of(week + ahead) + timedelta(days=day) for ahead in (1, 2) for day in range(OPENED_DAYS)
         ]
-        cells = [wall(day, hour, self.zone) for day in days for hour in slot_hours(self.step_minutes)]
-        return tuple(sorted(fate.sample(cells, count)))
+        return tuple(sorted(self._draw_slots(fate, days, count)))
+
+    def _draw_slots(self, fate: Random, days: Sequence[date], count: int) -> Iterator[datetime]:
+        """``count`` distinct slots of these days, or all there are."""
+        hours = slot_hours(self.step_minutes)
+        cells = len(days) * len(hours)
+        for cell in fate.sample(range(cells), min(count, cells)):
+            day, hour = divmod(cell, len(hours))
+            yield wall(days[day], hours[hour], self.zone)
 
     def _release(self, week: int) -> tuple[_Free, ...]:
         known = self._weeks.get(week)
@@ -156,14 +165,8 @@ class CounterLife:
         released = self.released_at(week)
         first = released.astimezone(self.zone).date() + timedelta(days=self.lead_days)
         days = [first + timedelta(days=ahead) for ahead in range(self.span_days)]
-        cells = [
-            wall(day, hour, self.zone)
-            for day in days
-            if day.weekday() < OPENED_DAYS
-            for hour in slot_hours(self.step_minutes)
-        ]
-        wanted = min(fate.randint(*habits.slots), len(cells))
-        for slot in fate.sample(cells, wanted):
+        opened = [day for day in days if day.weekday() < OPENED_DAYS]
+        for slot in self._draw_slots(fate, opened, fate.randint(*habits.slots)):
             yield from _stretches(slot, released, habits, fate)
 
 
