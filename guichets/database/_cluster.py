@@ -22,10 +22,12 @@ from guichets.database._account import Account, let_in, let_read, server_account
 from guichets.database.keeper import (
     POLL_SECONDS,
     PORT,
+    SOCKET_FOLDER_PREFIX,
     Places,
     Postmaster,
     is_held,
     read_postmaster,
+    stop_server,
 )
 from guichets.errors import EmbeddedServerError
 
@@ -55,11 +57,23 @@ def ensure_running(places: Places, database: str) -> Postmaster:
 
     Raises EmbeddedServerError, or OSError for what the file system refuses.
     """
+    if _has_lost_its_socket(places):
+        stop_server(places)
     if not is_held(places.server_lock):
         _start(places)
     postmaster = _await_ready(places)
     _ensure_database(postmaster, database)
     return postmaster
+
+
+def _has_lost_its_socket(places: Places) -> bool:
+    """Whether the server runs where nobody can reach it, because a temporary folder was swept."""
+    if not is_held(places.server_lock):
+        return False
+    postmaster = read_postmaster(places.data)
+    if postmaster is None or not postmaster.is_ready:
+        return False
+    return not (Path(postmaster.socket_folder) / f".s.PGSQL.{PORT}").exists()
 
 
 def _start(places: Places) -> None:
@@ -81,21 +95,14 @@ def _start(places: Places) -> None:
             places.log.replace(places.log.with_suffix(".1"))
         options = [f"--{name}={value}" for name, value in SETTINGS.items()]
         options.append(f"--unix_socket_directories={folder}")
+        server_lock.truncate(0)
+        # The shell writes down its session and ends, so that the server is nobody's child but init's.
+        launch = ["/bin/sh", "-c", 'echo $$; exec >&2; "$@" &', "sh"]
         with places.log.open("ab") as log:
-            # The shell puts it in the background and ends, so that the server is nobody's child but init's.
             subprocess.run(
-                [
-                    "/bin/sh",
-                    "-c",
-                    '"$@" &',
-                    "sh",
-                    str(binaries / "postgres"),
-                    "-D",
-                    str(places.data),
-                    *options,
-                ],
+                [*launch, binaries / "postgres", "-D", places.data, *options],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=server_lock,
                 stderr=log,
                 check=True,
                 **_as(account, server_lock.fileno()),
@@ -143,8 +150,8 @@ def _initialise(places: Places, binaries: Path, account: Account | None, server_
         **_as(account, server_lock),
     )
     if done.returncode:
-        complaints = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        reason = (complaints or done.stderr.splitlines() or ["no reason given"])[0]
+        said = done.stderr.splitlines() or [f"initdb ended with status {done.returncode}"]
+        reason = next((line for line in said if "error" in line.lower()), said[0])
         shutil.rmtree(fresh, ignore_errors=True)
         raise EmbeddedServerError(f"{places.folder}: the embedded PostgreSQL cannot be initialised: {reason}")
     fresh.rename(places.data)
@@ -197,7 +204,7 @@ def socket_folder(data: Path, account: Account | None) -> Path:
     if _suits(data):
         return data
     owner = account.uid if account else os.geteuid()
-    name = f"guichets-{owner}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"
+    name = f"{SOCKET_FOLDER_PREFIX}{owner}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"
     temporary = Path(tempfile.gettempdir()) / name
     return temporary if _suits(temporary) else Path("/tmp") / name
 

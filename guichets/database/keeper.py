@@ -7,13 +7,14 @@ drops them at a process's death whatever killed it:
 users.lock      shared by every process that uses the server, for its whole life; taken alone here, to stop
 start.lock      held by whoever initialises, starts or stops the server
 server.lock     inherited by the postmaster and its children: held exactly as long as one of them lives, even
-                when postmaster.pid is stale after a kill or a reboot
+                when postmaster.pid is stale after a kill or a reboot; holds the id of their session
 keeper.lock     inherited by this process: held exactly as long as it watches
 users/<pid>     held by the user of that pid; holds its command line, to say who uses the server
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PORT = 5432  # of the socket's name only: the server listens on no network
+SOCKET_FOLDER_PREFIX = "guichets-socket-"  # of folders in the temporary one
 POLL_SECONDS = 0.01
 FAST_STOP_SECONDS = 20.0  # then the immediate one, which recovers at the next start
 
@@ -72,9 +74,7 @@ class Postmaster:
     is_ready: bool
 
     def is_listening(self) -> bool:
-        """Whether a postmaster accepts connections on the socket: only the postmaster itself holds it."""
-        if not self.socket_folder:
-            return False
+        """Whether somebody accepts connections on its socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(1.0)
             try:
@@ -122,36 +122,33 @@ def stop_server(places: Places, *, fast_stop_seconds: float = FAST_STOP_SECONDS)
     """Stop the server if it runs; True when none runs any more. The caller holds start.lock."""
     started = time.monotonic()
     sent: set[signal.Signals] = set()
-    socket_folder = ""
+    socket_folder = Path()
     while is_held(places.server_lock):
         waited = time.monotonic() - started
         if waited > 2 * fast_stop_seconds:
             return False
         wanted = signal.SIGINT if waited < fast_stop_seconds else signal.SIGQUIT
         postmaster = read_postmaster(places.data)
-        # A pid that does not listen may be another program's by now: children of a killed postmaster hold the
-        # lock for an instant longer, and end by themselves.
-        if postmaster and wanted not in sent and postmaster.is_listening():
-            socket_folder = postmaster.socket_folder
+        if postmaster and wanted not in sent and _is_of_session(postmaster.pid, places.server_lock):
+            socket_folder = Path(postmaster.socket_folder)
+            os.kill(postmaster.pid, wanted)
             sent.add(wanted)
-            try:
-                os.kill(postmaster.pid, wanted)
-            except ProcessLookupError:
-                continue
         time.sleep(POLL_SECONDS)
-    if socket_folder and Path(socket_folder) != places.data:
-        try:
-            Path(socket_folder).rmdir()
-        except OSError:
-            return True  # only tidying: someone else's file keeps the folder
+    if socket_folder.name.startswith(SOCKET_FOLDER_PREFIX):
+        with contextlib.suppress(OSError):  # only tidying
+            socket_folder.rmdir()
     return True
 
 
-def _is_still_there(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to the open file: the folder may have been deleted and made again."""
+def _is_of_session(pid: int, server_lock: Path) -> bool:
+    """Whether ``pid`` belongs to the session the server was started in.
+
+    Children of a killed postmaster hold the lock for an instant longer than it lives, and its number may by
+    then be another program's, which must not be signalled.
+    """
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
+        return os.getsid(pid) == int(server_lock.read_text())
+    except (ProcessLookupError, ValueError):
         return False
 
 
@@ -159,12 +156,11 @@ def watch(places: Places, keeper_lock: int) -> None:
     """Wait until no process uses the server, stop it, end."""
     users = open_lock(places.users_lock)
     fcntl.flock(users, fcntl.LOCK_EX)
-    if _is_still_there(places.users_lock, users):
-        start = open_lock(places.start_lock)
-        fcntl.flock(start, fcntl.LOCK_EX)
-        stop_server(places)
-        for left in places.users.glob("*"):
-            left.unlink(missing_ok=True)  # by processes that have all ended
+    start = open_lock(places.start_lock)
+    fcntl.flock(start, fcntl.LOCK_EX)
+    stop_server(places)
+    for left in places.users.glob("*"):
+        left.unlink(missing_ok=True)  # by processes that have all ended
     # In this order: a newcomer, who waits for users.lock, must find this keeper gone and start its own.
     os.close(keeper_lock)
     os.close(users)
@@ -172,13 +168,17 @@ def watch(places: Places, keeper_lock: int) -> None:
 
 def main() -> None:
     """``keeper.py FOLDER DESCRIPTOR``: leave the caller, then watch; the descriptor holds keeper.lock."""
-    folder, descriptor = Path(sys.argv[1]), int(sys.argv[2])
-    if os.fork():
-        os._exit(0)  # the caller need not wait for us, nor bury us
-    os.chdir("/")
+    folder, descriptor = sys.argv[1], int(sys.argv[2])
+    # From inside, so that it goes on watching the same folder when that is moved and another takes its place.
+    os.chdir(folder)
+    if child := os.fork():
+        os.truncate(descriptor, 0)
+        os.write(descriptor, str(child).encode())  # for people who look
+        os._exit(0)  # the caller need not wait for the child, nor bury it
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    watch(Places(folder), descriptor)
+    with contextlib.suppress(FileNotFoundError):  # the folder was deleted: the server sees that by itself
+        watch(Places(Path()), descriptor)
 
 
 if __name__ == "__main__":
