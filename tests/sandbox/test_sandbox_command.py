@@ -10,14 +10,13 @@ import sys
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from sandbox_fixtures import COMMAND, ROOT, start_sandbox
 
 from guichets.catalogue import load
 from guichets.errors import ArgumentError
 from guichets.sandbox import Options, Sandbox
 from guichets.sandbox.hosts import listen, name_of
+from tests.sandbox_fixtures import COMMAND, ROOT, start_sandbox
 
-pytest_plugins: list[str] = []
 OPENER = build_opener(ProxyHandler({}))
 
 
