@@ -36,7 +36,7 @@ CONCURRENT_ITEMS = 4  # 100, the default, makes as many tasks for each response
 
 RETRY_ENABLED = False  # a 429 would be retried at once
 ROBOTSTXT_OBEY = False  # guichets.crawl.robots obeys, and honours Crawl-delay too
-COOKIES_ENABLED = False  # guichets.crawl.cookies keeps one jar per probe
+COOKIES_ENABLED = False  # each probe keeps its own jar, gone with it
 REDIRECT_ENABLED = True  # for `scrapy shell`; probes follow redirects hop by hop
 METAREFRESH_ENABLED = False  # a page never sends us anywhere by itself
 HTTPPROXY_ENABLED = True  # an institution's own proxy, from the environment; there is no rotation
@@ -47,10 +47,14 @@ DEFAULT_REQUEST_HEADERS = {
 }
 
 DOWNLOADER_MIDDLEWARES = {
-    "guichets.crawl.cookies.ProbeCookiesMiddleware": 700,
     "guichets.crawl.robots.RobotsMiddleware": 850,
     "guichets.crawl.gate.GateMiddleware": 900,  # after whatever may change a request
     "guichets.crawl.pacing.PaceMiddleware": 950,  # last: what waits here leaves next
+    # Each costs every request its share of time, for what no probe needs.
+    "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the gate knows the desk's host
+    "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,
+    "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": None,  # the handler knows
+    "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,  # a cached page is no observation
     "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
     "scrapy.downloadermiddlewares.cookies.CookiesMiddleware": None,
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,

@@ -1,14 +1,33 @@
-"""The download handler: Scrapy's own on aiohttp, told to send each request once.
+"""The download handler: Scrapy's own on aiohttp, told to send each request once and to hand over quickly.
 
 aiohttp quietly repeats a GET whose kept connection was cut; a repeat is a second request to the host,
-sooner than its pace allows. See docs/decisions/0003-downloads.md for the measured choice.
+sooner than its pace allows. The body is read in one place, without a signal for each chunk, which no probe
+listens to. See docs/decisions/0003-downloads.md for the measured choice.
 """
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import aiohttp
+import yarl
+from scrapy import Request
 from scrapy.core.downloader.handlers._aiohttp import AiohttpDownloadHandler
 from scrapy.crawler import Crawler
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadCancelledError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    ResponseDataLossError,
+    UnsupportedURLSchemeError,
+)
+from scrapy.http import Headers, Response
+from scrapy.responsetypes import responsetypes
+
+from guichets.crawl import meta
 
 KEEP_ALIVE_SECONDS = 5.0  # shorter than the usual delay: a paced request never meets a half-dead connection
 
@@ -20,7 +39,62 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
+        self._timeout_seconds = crawler.settings.getfloat("DOWNLOAD_TIMEOUT")
         self._session._retry_connection = False
         connector = self._session.connector
         assert isinstance(connector, aiohttp.TCPConnector)
         connector._keepalive_timeout = KEEP_ALIVE_SECONDS
+
+    async def download_request(self, request: Request) -> Response:
+        """Send, read the whole body, and say what went wrong in Scrapy's words."""
+        seconds = request.meta.get("download_timeout", self._timeout_seconds)
+        began = time.monotonic()
+        try:
+            async with self._session.request(
+                request.method,
+                yarl.URL(request.url, encoded=True),
+                data=request.body or None,
+                headers=self._request_headers(request).to_tuple_list(),
+                timeout=aiohttp.ClientTimeout(total=seconds),
+                ssl=self._ssl_context,
+                allow_redirects=False,
+                proxy=self._extract_proxy_url_with_creds(request) if "proxy" in request.meta else None,
+            ) as answer:
+                request.meta["download_latency"] = time.monotonic() - began
+                body = await self._read_body(answer, request)
+        except TimeoutError as error:
+            raise DownloadTimeoutError(f"{request.url} took longer than {seconds:g} seconds") from error
+        except (aiohttp.InvalidUrlClientError, aiohttp.NonHttpUrlClientError) as error:
+            raise UnsupportedURLSchemeError(str(error)) from error
+        except aiohttp.ClientConnectorDNSError as error:
+            raise CannotResolveHostError(str(error)) from error
+        except aiohttp.ClientConnectorError as error:
+            raise DownloadConnectionRefusedError(str(error)) from error
+        except aiohttp.ClientPayloadError as error:
+            raise ResponseDataLossError(str(error)) from error
+        except (aiohttp.ClientError, ValueError) as error:
+            raise DownloadFailedError(str(error)) from error
+        return _response(answer, request, body)
+
+    async def _read_body(self, answer: aiohttp.ClientResponse, request: Request) -> bytes:
+        limit: int = request.meta.get("download_maxsize", self._default_maxsize)
+        announced = answer.content_length
+        if limit and announced is not None and announced > limit:
+            raise DownloadCancelledError(f"{request.url} announces {announced} bytes, more than {limit}")
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in answer.content.iter_any():
+            pieces.append(piece)
+            size += len(piece)
+            if limit and size > limit:
+                raise DownloadCancelledError(f"{request.url} sends more than {limit} bytes")
+        return b"".join(pieces)
+
+
+def _response(answer: aiohttp.ClientResponse, request: Request, body: bytes) -> Response:
+    headers = Headers(answer.headers.items())
+    # A probe reads bytes; only a person's shell wants a response with selectors.
+    kind: Any = Response
+    if meta.lease_of(request) is None:
+        kind = responsetypes.from_args(headers=headers, url=request.url, body=body)
+    return kind(url=request.url, status=answer.status, headers=headers, body=body, protocol="HTTP/1.1")

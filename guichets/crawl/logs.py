@@ -12,6 +12,8 @@ from twisted.python.failure import Failure
 
 from guichets.items import Observation
 
+_scrapy_logger = logging.getLogger("scrapy.core.engine")
+
 
 class QuietLogFormatter(LogFormatter):
     """Pages at DEBUG, as Scrapy does; a desk's observation at INFO in one line."""
@@ -30,7 +32,9 @@ class QuietLogFormatter(LogFormatter):
             },
         }
 
-    def crawled(self, request: Request, response: Response, spider: Spider) -> LogFormatterResult:
+    def crawled(self, request: Request, response: Response, spider: Spider) -> LogFormatterResult | None:
+        if not _scrapy_logger.isEnabledFor(logging.DEBUG):
+            return None  # building a line nobody reads costs more than the gate
         return {
             "level": logging.DEBUG,
             "msg": "%(status)s %(request)s",

@@ -12,7 +12,6 @@ LEASE = "guichets_lease"  # the HostLease a request is sent under
 REDIRECTED = "guichets_redirected"  # the request follows the site's own answer
 CONTROL = "guichets_control"  # a page known to be up, to tell our fault from theirs
 ROBOTS = "guichets_robots"  # robots.txt itself
-JAR = "guichets_jar"  # the CookieJar of the probe
 SENT = "guichets_sent"  # set when the request leaves
 
 

@@ -89,7 +89,9 @@ class Probe:
         self._clock = clock
         self._read = read
         self._signature = signature
+        # One jar per probe, gone with it: Scrapy's own middleware never purges its jars.
         self._jar = CookieJar()
+        self._has_cookies = False
         self._evidence: list[Evidence] = []
         self._requests = 0
         self._status: int | None = None
@@ -227,7 +229,6 @@ class Probe:
             body=body,
             meta={
                 meta.LEASE: self.lease,
-                meta.JAR: self._jar,
                 "download_slot": self.lease.host,
                 "dont_redirect": True,
                 "verbatim_url": True,
@@ -235,6 +236,8 @@ class Probe:
         )
         if body is not None:
             request.headers["Content-Type"] = FORM_TYPE
+        if self._has_cookies:
+            self._jar.add_cookie_header(request)
         return request
 
     async def _ask(self, request: Request) -> Reading:
@@ -260,6 +263,9 @@ class Probe:
         finally:
             if request.meta.get(meta.SENT):
                 self._requests += 1
+        if b"Set-Cookie" in response.headers:
+            self._jar.extract_cookies(response, request)
+            self._has_cookies = True
         latency = request.meta.get("download_latency", self._clock.monotonic() - sent_at)
         self._status = response.status
         self._latency_ms = round(latency * 1000)
