@@ -2,7 +2,7 @@
 
 A page seen for the first time becomes a ``response`` and a ``request`` record; a payload archived already
 becomes one ``revisit`` record that points at the first and carries the lines in which the heads differ. See
-docs/evidence.md for the fields and docs/decisions/0021 for what they cost.
+docs/evidence.md for the fields and decision 0021 for what they cost.
 """
 
 from __future__ import annotations

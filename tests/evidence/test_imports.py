@@ -140,7 +140,8 @@ def test_page_past_the_calendar_is_refused_by_its_address(tmp_path: Path, url: s
 def test_page_up_to_the_calendar_is_taken(tmp_path: Path, url: str) -> None:
     body = (
         "<img alt='Coordonnées personnelles'><form><input type='radio' name='planning' value='14673'>"
-        "<input type='submit' name='nextButton' value='Etape suivante'><input type='text' name='email' value=''>"
+        "<input type='submit' name='nextButton' value='Etape suivante'>"
+        "<input type='text' name='email' value=''>"
         "<a href='/booking/create/12083/5/x/1618214400'>libre</a></form><p>contact@prefecture.gouv.fr</p>"
         '<script type="application/json">{"vueData": {"CTX": "a", "critere": {"premierJour": "x"}}}</script>'
     )
@@ -237,7 +238,9 @@ def test_encrypted_zip(tmp_path: Path) -> None:
     assert "encrypted" in refused(path)
 
 
-@pytest.mark.parametrize("name", ["../x.warc.gz", "/etc/x.warc", "archive/../../x.warc", "C:\\x.warc", "..\\x"])
+@pytest.mark.parametrize(
+    "name", ["../x.warc.gz", "/etc/x.warc", "archive/../../x.warc", "C:\\x.warc", "..\\x"]
+)
 def test_path_escaping_names(tmp_path: Path, name: str) -> None:
     assert "leads out of it" in refused(save_wacz(tmp_path, save_warc(tmp_path, page_bytes(1)), name))
 

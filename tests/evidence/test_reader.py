@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import random
 import zlib
@@ -46,6 +47,7 @@ def test_damaged_file_is_a_typed_error_or_the_very_page(
     home, refs = archive
     path = only_file(home)
     clean = path.read_bytes()
+    errors: list[str] = []
     source = random.Random(seed)
     data = bytearray(clean)
     for _ in range(source.randrange(1, 4)):
@@ -56,13 +58,12 @@ def test_damaged_file_is_a_typed_error_or_the_very_page(
             try:
                 assert ArchiveReader(home).read_page(ref).body() == page_bytes(number % 5, 900)
             except ArchiveError as problem:
-                assert "w1-2025-05-13T07-1.warc.gz@" in str(problem)
-        try:
+                errors.append(str(problem))
+        with contextlib.suppress(ArchiveError):
             list(ArchiveReader(home).pages(path))
-        except ArchiveError:
-            pass
     finally:
         path.write_bytes(clean)
+    assert all("w1-2025-05-13T07-1.warc.gz@" in error for error in errors)
 
 
 def test_reference_with_another_hash_is_refused(archive: tuple[Path, list[EvidenceRef]]) -> None:
@@ -114,7 +115,9 @@ def test_unknown_coding_is_not_guessed() -> None:
         decode_body(b"x", ((b"Content-Encoding", b"zstd"),))
 
 
-@pytest.mark.parametrize("raw", [gzip.compress(bytes(300_000_000)), brotli.compress(bytes(300_000_000), quality=1)])
+@pytest.mark.parametrize(
+    "raw", [gzip.compress(bytes(40_000_000)), brotli.compress(bytes(40_000_000), quality=1)]
+)
 def test_bomb_stops_at_the_limit(raw: bytes) -> None:
     coding = b"gzip" if raw.startswith(b"\x1f\x8b") else b"br"
     with pytest.raises(BodyTooLarge):
@@ -133,7 +136,9 @@ def test_chunks_taken_off_by_the_client_are_not_missed() -> None:
     assert decode_body(PAGE, ((b"Transfer-Encoding", b"chunked"),)) == PAGE
 
 
-@pytest.mark.parametrize("raw", [b"5\r\nhello\r\n", b"5\r\nhel", b"5\r\nhello\r\nzz\r\n", b"5\r\nhelloXX0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "raw", [b"5\r\nhello\r\n", b"5\r\nhel", b"5\r\nhello\r\nzz\r\n", b"5\r\nhelloXX0\r\n\r\n"]
+)
 def test_wrong_chunks_are_an_error(raw: bytes) -> None:
     with pytest.raises(UndecodableBody, match="chunk"):
         decode_body(raw, ((b"Transfer-Encoding", b"chunked"),))

@@ -77,7 +77,8 @@ def test_session_of_the_headers_is_found_anywhere_in_the_page(secret: str) -> No
 
 def test_view_context_is_scrubbed_wherever_it_stands() -> None:
     context = "0123456789abcdef0123456789abcdef$7f0c7c1e-0000-4000-8000-000000000000"
-    page = f'<script id="vui-init-data">{{"vueData": {{"CTX": "{context}"}}}}</script> {context} {quote(context)}'
+    blob = f'<script id="vui-init-data">{{"vueData": {{"CTX": "{context}"}}}}</script>'
+    page = f"{blob} {context} {quote(context)}"
     cleaned = scrub_html(page, "rdv_prefecture")
     assert "0123456789abcdef" not in cleaned
     assert "7f0c7c1e" not in cleaned
