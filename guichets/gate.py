@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 FORM_TYPE = "application/x-www-form-urlencoded"
+_UNSAFE = re.compile(r"[^!-~]")  # white space, controls, anything beyond ASCII
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Gate:
 
     def refusal(self, ask: Ask) -> str | None:
         """Why the request may not leave, as a short stable word; None when it may."""
+        if _UNSAFE.search(ask.url):  # urlsplit would leave some of them out, and judge another address
+            return "bad-url"
         try:
             parts = urlsplit(ask.url)
             port = parts.port
@@ -62,7 +65,7 @@ class Gate:
         if not same_host(ask.host, parts.hostname or "", port):
             return "off-host"
         path = self.plain_path(parts.path)
-        if ask.method == "GET" and path == "/robots.txt" and not parts.query and not ask.body:
+        if ask.method == "GET" and parts.path == "/robots.txt" and not parts.query and not ask.body:
             return None
         reason = "not-allowed"
         for row in self.rows:
