@@ -19,6 +19,7 @@ FIRST_PAUSE_SECONDS = 40 * 60  # after a 403 or 429; bans were seen to last up t
 STRIKES_PER_DAY = 3  # the third refusal of a day ends the day's visits
 BACK_OFF_FACTOR = 2.0  # each failure in a row doubles the delay
 BACK_OFF_LIMIT_SECONDS = 30 * 60
+MOST_DOUBLINGS = 60  # a host may fail for weeks, and a float holds 1023
 JITTER = (0.02, 0.35)  # share of the delay added to it, so that visits form no beat; never below the delay
 LONGEST_PATIENCE_SECONDS = 120  # a longer wait asked by the host is a pause: its other desks stay due
 RETRY_AFTER_LIMIT_SECONDS = 7 * 86_400  # a host that asks for more is asked again in a week
@@ -49,19 +50,18 @@ class Pace:
 
     def note_request(self, now: float, *, uniform: Callable[[float, float], float]) -> None:
         """A request is leaving now; ``uniform`` draws the jitter."""
-        delay = self.delay_seconds * BACK_OFF_FACTOR**self.failures
-        delay = max(self.delay_seconds, min(delay, BACK_OFF_LIMIT_SECONDS))
-        self.ready_at = now + delay * (1.0 + uniform(*JITTER))
+        self.ready_at = now + self._backed_off_seconds() * (1.0 + uniform(*JITTER))
 
     def note_answer(self, now: float) -> None:
         """The host answered and is well."""
         self.failures = 0
+        self._end_refusal(now)
 
     def note_failure(self, now: float, *, retry_after_seconds: float | None = None) -> None:
         """The host answered that it is failing (5xx), or did not answer: back off."""
         self.failures += 1
-        delay = self.delay_seconds * BACK_OFF_FACTOR**self.failures
-        self.ready_at = max(self.ready_at, now + min(delay, BACK_OFF_LIMIT_SECONDS))
+        self.ready_at = max(self.ready_at, now + self._backed_off_seconds())
+        self._end_refusal(now)
         self._heed(now, retry_after_seconds)
 
     def note_refusal(self, now: float, wall: datetime, *, retry_after_seconds: float | None = None) -> None:
@@ -69,12 +69,21 @@ class Pace:
         today = wall.astimezone(PARIS).date()
         self.strikes = self.strikes + 1 if self.strikes_on == today else 1
         self.strikes_on = today
-        pause = FIRST_PAUSE_SECONDS * BACK_OFF_FACTOR ** (self.strikes - 1)
+        pause = FIRST_PAUSE_SECONDS * BACK_OFF_FACTOR ** (min(self.strikes, STRIKES_PER_DAY) - 1)
         if self.strikes >= STRIKES_PER_DAY:
             pause = max(pause, seconds_to_midnight(wall))
         self.refused = True
         self.paused_until = max(self.paused_until, now + pause)
         self._heed(now, retry_after_seconds)
+
+    def _backed_off_seconds(self) -> float:
+        delay = self.delay_seconds * BACK_OFF_FACTOR ** min(self.failures, MOST_DOUBLINGS)
+        return max(self.delay_seconds, min(delay, BACK_OFF_LIMIT_SECONDS))
+
+    def _end_refusal(self, now: float) -> None:
+        """Once its pause is over, a refusal explains no later pause."""
+        if not self.is_paused(now):
+            self.refused = False
 
     def _heed(self, now: float, retry_after_seconds: float | None) -> None:
         if retry_after_seconds is None:
