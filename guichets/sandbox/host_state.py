@@ -16,7 +16,7 @@ BAN_WINDOW_SECONDS = 60.0  # « about 15 requests in a row »: within a minute
 BAN_SECONDS = 1800.0  # bans were seen to last up to half an hour
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 
-_SWITCHES: Mapping[str, tuple[type, ...]] = {
+SWITCHES: Mapping[str, tuple[type, ...]] = {
     "robots": (str,),  # text of robots.txt
     "crawl_delay": (int, float),  # seconds, added to a permissive robots.txt
     "ban_after": (int,),  # more requests than this within a minute are answered 403
@@ -48,9 +48,9 @@ class HostState:
     def switch(self, changes: Mapping[str, object]) -> None:
         """Set some switches; None switches off. Any change also lifts a ban."""
         for name, value in changes.items():
-            kinds = _SWITCHES.get(name)
+            kinds = SWITCHES.get(name)
             if kinds is None:
-                raise ArgumentError(f"no switch {name!r} on hosts: known are {', '.join(_SWITCHES)}")
+                raise ArgumentError(f"no switch {name!r} on hosts: known are {', '.join(SWITCHES)}")
             is_misfit = not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
             if value is not None and (is_misfit or (not isinstance(value, str) and value < 0)):  # type: ignore[operator]
                 raise ArgumentError(f"switch {name!r} of a host cannot be {value!r}")
