@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -91,8 +92,7 @@ class Sandbox:
 
     async def stop(self) -> None:
         """Answer no more; the temporary catalogue and ledger are removed. May be called twice."""
-        for runner in self._runners:
-            await runner.cleanup()
+        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
         self._runners.clear()
         if self._sockets is not None:
             self._sockets.close()

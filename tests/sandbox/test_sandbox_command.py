@@ -107,6 +107,18 @@ def test_a_broken_rule_is_told_at_the_end_and_exits_1(started, tmp_path, number)
     assert "requête interdite : step-5, 1 fois" in (tmp_path / "one" / "sandbox.log").read_text()
 
 
+def test_visitors_kept_waiting_do_not_hold_it_back(started):
+    sandbox = started(mixture="hang", desks=30, departements=30)
+    waiting = []
+    for desk in sandbox.desks():
+        address, port = desk["host"].split(":")
+        waiting.append(socket.create_connection((address, int(port))))
+        waiting[-1].sendall(f"GET {desk['url'].split(port)[1]} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert sandbox.stop() == 0
+    for connection in waiting:
+        connection.close()
+
+
 def test_scenes_and_hosts_are_switched_from_outside(started):
     sandbox = started(mixture="none")
     sandbox.set_scene("*", "offered")
