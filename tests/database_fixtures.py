@@ -36,6 +36,10 @@ class Database:
         """A connection in autocommit, so that a test sees what others commit; close it."""
         return guichets_database.connect(role, dsn=self.dsn, autocommit=True)
 
+    def connect_unchecked(self) -> psycopg.Connection:
+        """The owner's connection, whatever the schema."""
+        return guichets_database.connect("owner", dsn=self.dsn, autocommit=True, check=False)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if HOME_VARIABLE not in os.environ:

@@ -81,7 +81,7 @@ def stop() -> None:
 
     if not database.is_embedded():
         raise ArgumentError(
-            "GUICHETS_DATABASE_URL is set, and only the embedded server can be stopped. Unset it to reach that."
+            "GUICHETS_DATABASE_URL is set, and only the embedded server can be stopped: unset it first."
         )
     home = configuration.home()
     users = embedded.users(home)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import as_file
 
 from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from guichets.database.connection import connect
 from guichets.database.schema import MIGRATIONS, migrations, read_migration
+
+_running = threading.Lock()  # alembic keeps its context in globals of its modules
 
 
 def migrate(dsn: str, progress: Callable[[str], None] | None) -> list[str]:
@@ -20,7 +25,7 @@ def migrate(dsn: str, progress: Callable[[str], None] | None) -> list[str]:
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connect("owner", check=False, dsn=dsn), poolclass=NullPool
     )
-    with as_file(MIGRATIONS) as folder, engine.begin() as connection:
+    with _running, _own_errors(), as_file(MIGRATIONS) as folder, engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL search_path = public")
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
@@ -35,6 +40,15 @@ def migrate(dsn: str, progress: Callable[[str], None] | None) -> list[str]:
         config.attributes["run"] = run
         command.upgrade(config, "head")
     return applied
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """psycopg's errors as they are, without SQLAlchemy's wrapping."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise error.orig or error from None
 
 
 def run_migration(number: str) -> None:

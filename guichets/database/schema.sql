@@ -1,4 +1,5 @@
--- 0001 before the code: the words, the catalogue, the hosts' pace, crawls, observations and what is read from them.
+-- The whole schema, as all migrations together make it; a test compares the two.
+-- To build a database by hand: first migrations/roles.sql, then this file.
 
 -- alembic creates this table itself before the first migration; a database built from schema.sql needs it too.
 CREATE TABLE IF NOT EXISTS alembic_version (
@@ -267,6 +268,7 @@ DECLARE
     partition text;
     month timestamptz;
     created integer := 0;
+    ours CONSTANT oid := 'public'::regnamespace;
 BEGIN
     IF months_ahead NOT BETWEEN 0 AND 120 THEN
         RAISE EXCEPTION 'ensure_partitions: months_ahead is %, expected 0 to 120', months_ahead;
@@ -280,9 +282,11 @@ BEGIN
     LOOP
         FOREACH parent IN ARRAY ARRAY['observations', 'slots'] LOOP
             partition := parent || to_char(month, '_YYYY_MM');
-            CONTINUE WHEN to_regclass(partition) IS NOT NULL;  -- the usual case takes no lock at all
+            -- Read from the table, not by to_regclass, which would answer from a cache after the wait, and be
+            -- deceived by a temporary table of that name. The usual case takes no lock at all.
+            CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relname = partition AND relnamespace = ours);
             PERFORM pg_advisory_xact_lock(hashtextextended('guichets.partitions', 0));
-            CONTINUE WHEN to_regclass(partition) IS NOT NULL;  -- another session made it while we waited
+            CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relname = partition AND relnamespace = ours);
             -- Built apart and attached: CREATE … PARTITION OF would lock out every reader and writer.
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent);
             EXECUTE format(
@@ -439,3 +443,5 @@ TO guichets_writer;
 
 -- What was observed or synced is never changed or deleted by a crawl.
 GRANT INSERT ON catalogue_versions, observations, slots TO guichets_writer;
+
+INSERT INTO alembic_version (version_num) VALUES ('0001');

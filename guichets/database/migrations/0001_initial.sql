@@ -267,6 +267,7 @@ DECLARE
     partition text;
     month timestamptz;
     created integer := 0;
+    ours CONSTANT oid := 'public'::regnamespace;
 BEGIN
     IF months_ahead NOT BETWEEN 0 AND 120 THEN
         RAISE EXCEPTION 'ensure_partitions: months_ahead is %, expected 0 to 120', months_ahead;
@@ -280,9 +281,11 @@ BEGIN
     LOOP
         FOREACH parent IN ARRAY ARRAY['observations', 'slots'] LOOP
             partition := parent || to_char(month, '_YYYY_MM');
-            CONTINUE WHEN to_regclass(partition) IS NOT NULL;  -- the usual case takes no lock at all
+            -- Read from the table, not by to_regclass, which would answer from a cache after the wait, and be
+            -- deceived by a temporary table of that name. The usual case takes no lock at all.
+            CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relname = partition AND relnamespace = ours);
             PERFORM pg_advisory_xact_lock(hashtextextended('guichets.partitions', 0));
-            CONTINUE WHEN to_regclass(partition) IS NOT NULL;  -- another session made it while we waited
+            CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relname = partition AND relnamespace = ours);
             -- Built apart and attached: CREATE … PARTITION OF would lock out every reader and writer.
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent);
             EXECUTE format(
