@@ -101,8 +101,10 @@ class Spool:
                     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
                 except FileExistsError:
                     continue
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return Segment(path, descriptor)
+                # Between its creation and its lock, another worker may drain and remove it.
+                if _lock(descriptor) and os.fstat(descriptor).st_nlink:
+                    return Segment(path, descriptor)
+                os.close(descriptor)
         except OSError as error:
             raise SpoolError(f"{self._folder}: {error.strerror}: the spool cannot be written") from error
 
@@ -120,12 +122,23 @@ class Spool:
                 descriptor = os.open(path, os.O_RDWR)
             except FileNotFoundError:
                 continue  # drained by another meanwhile
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(descriptor)  # its writer lives
+            except OSError as error:
+                logger.warning(
+                    "%s: %s: its observations wait for a worker that may read it",
+                    path,
+                    error.strerror,
+                    extra={"action": "spool_unreadable"},
+                )
                 continue
-            if os.fstat(descriptor).st_nlink == 0:
-                os.close(descriptor)
-                continue
-            yield Segment(path, descriptor)
+            if _lock(descriptor) and os.fstat(descriptor).st_nlink:
+                yield Segment(path, descriptor)
+            else:
+                os.close(descriptor)  # its writer lives, or another has just drained it
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
