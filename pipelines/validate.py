@@ -54,7 +54,8 @@ class ValidatePipeline:
 def validate(observation: Observation) -> Observation:
     """The observation with sane values; each change is told in its note."""
     reasons: list[str] = []
-    slots = _plausible(observation, reasons)
+    slots = _in_order(_plausible(observation, reasons))
+    horizon = _horizon(observation, reasons)
     contradiction = _contradiction(observation, slots)
     if contradiction is not None:
         reasons.append(f"{observation.outcome} by {observation.rule}: {contradiction}")
@@ -74,7 +75,7 @@ def validate(observation: Observation) -> Observation:
         first_slot=slots[0].starts if slots else None,
         second_slot=slots[1].starts if len(slots) > 1 else None,
         slot_count=count,
-        horizon_end=_horizon(observation, reasons),
+        horizon_end=horizon,
         note=_clean(note),
     )
 
@@ -89,6 +90,18 @@ def _plausible(observation: Observation, reasons: list[str]) -> tuple[Slot, ...]
         else:
             reasons.append(f"slot {starts.isoformat()} left out: too far from the visit")
     return tuple(kept)
+
+
+def _in_order(slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+    """Each instant once, earliest first; a day without an hour comes before the hours of its day."""
+    found: dict[tuple[date, bool, float], Slot] = {}
+    for slot in slots:
+        starts = slot.starts
+        if isinstance(starts, datetime):
+            found.setdefault((starts.date(), True, starts.timestamp()), slot)
+        else:
+            found.setdefault((starts, False, 0.0), slot)
+    return tuple(found[key] for key in sorted(found))
 
 
 def _is_plausible(day: date, observed_at: datetime) -> bool:
