@@ -9,12 +9,12 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from typing import cast
 
-import lxml.html
 from lxml import etree
 
 from guichets.items import Slot
@@ -62,7 +62,7 @@ class Page:
         return self.body.decode("cp1252", "replace")
 
     @cached_property
-    def root(self) -> lxml.html.HtmlElement | None:
+    def root(self) -> etree._Element | None:
         """The parsed document before its footer, where trap words live; None when nothing parses."""
         text = self.text
         footer = _FOOTER.search(text)
@@ -71,10 +71,12 @@ class Page:
         markup = text.replace("\x00", "").encode("utf-8", "replace")
         if not markup.strip():
             return None
-        parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+        parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
         try:
-            root = lxml.html.document_fromstring(markup, parser=parser)
-        except (etree.LxmlError, ValueError, AssertionError):
+            root = etree.fromstring(markup, parser)
+        except (etree.LxmlError, ValueError):
+            return None
+        if root is None:
             return None
         etree.strip_elements(root, *_UNREAD_TAGS, with_tail=False)
         return root
@@ -117,9 +119,9 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).replace("\u2019", "'").split())
 
 
-def visible_text(element: lxml.html.HtmlElement) -> str:
+def visible_text(element: etree._Element) -> str:
     """The folded text a person reads in an element of ``Page.root``, from which scripts are gone."""
-    return fold("".join(element.itertext()))
+    return fold("".join(cast(Iterable[str], element.itertext())))
 
 
 @dataclass(frozen=True, slots=True)

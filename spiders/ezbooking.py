@@ -23,14 +23,18 @@ Sources     platform dossier, §1 to §7 (many independent public programs, 2013
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
-import lxml.html
+from lxml import etree
+from scrapy.crawler import Crawler
 
+from guichets import configuration
 from guichets.gate import Allow, Gate, same_host
 from guichets.items import Slot
 from guichets.outcomes import Outcome
@@ -40,6 +44,8 @@ from spiders.base import DeskSpider, Probe, ProbeStopped
 NEXT = "Etape suivante"  # step 1 and 3, without accent; dossier §2.1
 ACCEPT = "Effectuer une demande de rendez-vous"  # step 0
 FIRST_SLOT = "Première plage horaire libre"  # step 4: never sent, it takes the slot
+CALENDAR_CALL = "/ezjscore/call/bookingserver::planning::assign"  # week calendar, dossier §6.3
+WEEKS_AHEAD = 4  # looked at after the call that calibrates, when GUICHETS_EZJSCORE is on
 MAX_COUNTERS = 40  # 1 to 9 were seen; a page with more is not one we know
 
 GATE = Gate(
@@ -144,7 +150,7 @@ class Landmarks:
         return next(iter(by_fields)) if len(by_fields) == 1 else None
 
 
-def find_landmarks(page: Page, root: lxml.html.HtmlElement) -> Landmarks:
+def find_landmarks(page: Page, root: etree._Element) -> Landmarks:
     """Collect what stands on a page."""
     titles: list[str] = []
     title_steps: set[str] = set()
@@ -154,10 +160,10 @@ def find_landmarks(page: Page, root: lxml.html.HtmlElement) -> Landmarks:
     errors: list[str] = []
     items: list[str] = []
     slots: set[datetime] = set()
-    form: lxml.html.HtmlElement | None = None
+    form: etree._Element | None = None
     has_condition = has_finish = has_calendar = False
     etape: str | None = None
-    radios: list[lxml.html.HtmlElement] = []
+    radios: list[etree._Element] = []
     labels: dict[str, str] = {}
     for element in root.iter(
         "h1", "h2", "title", "form", "input", "button", "label", "li", "img", "a", "table", "div"
@@ -193,7 +199,7 @@ def find_landmarks(page: Page, root: lxml.html.HtmlElement) -> Landmarks:
         elif tag == "table" or tag == "div":
             has_calendar = has_calendar or element.get("id") == "planning_Booking"
         else:
-            title = fold("".join(element.itertext()))
+            title = visible_text(element)
             titles.append(title)
             if tag == "h2" and title in STEP_TITLES:
                 title_steps.add(STEP_TITLES[title])
@@ -231,7 +237,7 @@ def find_landmarks(page: Page, root: lxml.html.HtmlElement) -> Landmarks:
     )
 
 
-def _is_module_form(form: lxml.html.HtmlElement) -> bool:
+def _is_module_form(form: etree._Element) -> bool:
     return (
         form.get("id") == "FormBookingCreate"
         or form.get("name") == "create"
@@ -451,6 +457,14 @@ class EzbookingSpider(DeskSpider):
     gate = GATE
     parser_version = 1
 
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider._dates_full_weeks = configuration.read_from(crawler.settings, "GUICHETS_EZJSCORE")
+        return spider
+
+    _dates_full_weeks: bool
+
     def read(self, page: Page) -> Reading:
         return read_page(page)
 
@@ -461,22 +475,25 @@ class EzbookingSpider(DeskSpider):
                 Reading(outcome=Outcome.OBSERVER_FAULT, rule="ezbooking.fault.entry-url", note=probe.desk.url)
             )
             return
-        form = urljoin(probe.desk.url, urlsplit(probe.desk.url).path[: found.end(1)])
-        reading = await self._accept(probe, form, await probe.get(f"{form}/0"))
+        form = urlsplit(probe.desk.url).path[: found.end(1)]
+        reading = await self._accept(probe, form, await probe.get(urljoin(probe.desk.url, f"{form}/0")))
         if reading.step != "1" or reading.outcome is not None:
             probe.conclude(await self._look_at_calendar(probe, form, reading))
             return
         probe.announce(reading.counters)
         for counter in reading.counters:
             reading = await self._choose(probe, form, reading, counter)
-            probe.conclude(await self._look_at_calendar(probe, form, reading), counter)
+            verdict = await self._look_at_calendar(probe, form, reading)
+            if self._dates_full_weeks and verdict.outcome is Outcome.OFFERED and not verdict.slots:
+                verdict = await self._date_first_slot(probe, found[1], counter, verdict)
+            probe.conclude(verdict, counter)
 
     async def _accept(self, probe: Probe, form: str, reading: Reading) -> Reading:
         """Accept the conditions; the server sometimes shows them again once."""
         for _ in range(2):
             if reading.step != "0" or reading.outcome is not None:
                 return reading
-            address = _target(form, reading, "0")
+            address = _target(probe.url, form, reading, "0")
             reading = await probe.post(address, {"condition": "on", "nextButton": ACCEPT})
         if reading.step == "0" and reading.outcome is None:
             return _unrecognised("ezbooking.unrecognised.conditions-again", "0")
@@ -488,7 +505,7 @@ class EzbookingSpider(DeskSpider):
         for _ in range(2):
             if reading.step == "0" and reading.outcome is None:
                 reading = await self._accept(probe, form, reading)
-            reading = await probe.post(_target(form, reading, "1"), body)
+            reading = await probe.post(_target(probe.url, form, reading, "1"), body)
             if reading.outcome is not None or reading.step not in {"0", "1"}:
                 return reading
         return _unrecognised("ezbooking.unrecognised.counters-again", "1")
@@ -500,7 +517,7 @@ class EzbookingSpider(DeskSpider):
         if not reading.may_advance:
             return reading
         try:
-            calendar = await probe.post(_target(form, reading, "3"), {"nextButton": NEXT})
+            calendar = await probe.post(_target(probe.url, form, reading, "3"), {"nextButton": NEXT})
         except ProbeStopped as stop:
             if stop.reading.outcome is Outcome.OBSERVER_FAULT:
                 raise
@@ -508,23 +525,66 @@ class EzbookingSpider(DeskSpider):
         conclusive = {Outcome.OFFERED, Outcome.NONE, Outcome.CLOSED}
         return calendar if calendar.outcome in conclusive else reading
 
+    async def _date_first_slot(
+        self, probe: Probe, form_id: str, counter: CounterChoice, verdict: Reading
+    ) -> Reading:
+        """Look for the dates of an offer the form made without showing any. The form's verdict stands.
+
+        Offsets count days from the planning's own first week (dossier §6.3), so one call calibrates.
+        """
+        today = probe.today()
+        offset = 0
+        for _ in range(1 + WEEKS_AHEAD):
+            address = urljoin(probe.url, f"{CALENDAR_CALL}::{form_id}::{counter.key}::{offset}")
+            try:
+                week = await probe.ask(address, read_week)
+            except ProbeStopped as stop:
+                if stop.reading.outcome is Outcome.OBSERVER_FAULT:
+                    raise
+                break
+            if week.horizon_end is None:
+                break
+            slots = tuple(slot for slot in week.slots if slot.starts >= probe.now())
+            if slots:
+                note = "dated by the week-calendar call"
+                return replace(verdict, slots=slots, horizon_end=week.horizon_end, note=note)
+            behind = (today - week.horizon_end).days
+            offset += 7 * max(1, math.ceil(behind / 7))
+        return verdict
+
+
+def read_week(page: Page) -> Reading:
+    """The fragment of the week-calendar call: dates only, never a verdict (dossier §6.3)."""
+    root = page.root if page.status == 200 else None
+    if root is None:
+        return _unrecognised("ezbooking.unrecognised.week", None)
+    found = (_read_slot(link.get("href") or "") for link in root.iter("a"))
+    return Reading(
+        outcome=Outcome.UNRECOGNISED,
+        rule="ezbooking.week",
+        slots=tuple(Slot(starts) for starts in sorted({starts for starts in found if starts is not None})),
+        horizon_end=_read_week_end(visible_text(root)),
+    )
+
 
 def _unrecognised(rule: str, step: str | None) -> Reading:
     return Reading(outcome=Outcome.UNRECOGNISED, rule=rule, step=step)
 
 
-def _target(form: str, reading: Reading, step: str) -> str:
-    """Where a step posts to: the form's own action when it is this step of this form on this host."""
-    built = f"{form}/{step}"
+def _target(answered: str, form: str, reading: Reading, step: str) -> str:
+    """Where a step posts to: the form's own action when it is this step of this form on this host.
+
+    ``answered`` is the address of the page that bears the form: its scheme may have hopped.
+    """
+    built = urljoin(answered, f"{form}/{step}")
     try:
         action = urlsplit(urljoin(built, (reading.action or "").strip()))
         port = action.port
     except ValueError:
         return built
-    entry = urlsplit(form)
-    wanted = GATE.plain_path(entry.path) + "/" + step
+    wanted = f"{GATE.plain_path(form)}/{step}"
     if (
-        same_host(entry.netloc, action.hostname or "", port)
+        same_host(urlsplit(answered).netloc, action.hostname or "", port)
         and GATE.plain_path(action.path) == wanted
         and not action.query
         and action.scheme in {"http", "https"}

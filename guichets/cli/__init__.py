@@ -1,6 +1,7 @@
 """The ``guichets`` command: one module per verb, answers on stdout, all else on stderr.
 
-Exit status: 0 done, 1 the work could not be done, 2 a mistake in what was asked, 130 interrupted.
+Exit status: 0 done; 1 the work was done and its answer is no (a check failed, a rule was broken); 2 one line
+says what stood in the way and what to do; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 import typer
 
 from guichets import __version__
-from guichets.cli import catalogue, db, demo, export, sandbox, status
+from guichets.cli import catalogue, db, demo, export, sandbox, settings, status
 from guichets.errors import GuichetsError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(demo.demo)
 app.command()(export.export)
 app.command()(status.status)
 app.command()(sandbox.sandbox)
+app.command()(settings.settings)
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,6 @@ def sandbox(
         latency_ms=latency,
         ledger=ledger,
         catalogue=catalogue,
-        **({"start": parse_start(start)} if start else {}),
+        start=parse_start(start) if start else datetime.now(UTC),
     )
     raise typer.Exit(run(options, ready_file))

@@ -8,7 +8,6 @@ listens to. See docs/decisions/0003-downloads.md for the measured choice.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import aiohttp
 import yarl
@@ -94,7 +93,7 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
 def _response(answer: aiohttp.ClientResponse, request: Request, body: bytes) -> Response:
     headers = Headers(answer.headers.items())
     # A probe reads bytes; only a person's shell wants a response with selectors.
-    kind: Any = Response
+    kind: type[Response] = Response
     if meta.lease_of(request) is None:
         kind = responsetypes.from_args(headers=headers, url=request.url, body=body)
     return kind(url=request.url, status=answer.status, headers=headers, body=body, protocol="HTTP/1.1")

@@ -83,6 +83,7 @@ class Probe:
     ) -> None:
         self.id = new_probe_id()
         self.desk: Desk = due.desk
+        self.url = due.desk.url  # the address that answered last: its scheme may have hopped
         self.lease = lease
         self._zone = ZoneInfo(due.timezone)
         self._crawler = crawler
@@ -109,6 +110,18 @@ class Probe:
     async def post(self, url: str, fields: Mapping[str, str]) -> Reading:
         """Send a form, follow where it leads, and read the page. Raises ProbeStopped likewise."""
         return await self._ask(self._request(url, body=urlencode(fields).encode("ascii")))
+
+    async def ask(self, url: str, read: Callable[[Page], Reading]) -> Reading:
+        """Ask for a page that a reader of its own reads. Raises ProbeStopped likewise."""
+        return await self._ask(self._request(url), read)
+
+    def now(self) -> datetime:
+        """The instant, aware."""
+        return self._clock.now()
+
+    def today(self) -> date:
+        """The day where the desk's people live."""
+        return self.now().astimezone(self._zone).date()
 
     def announce(self, counters: Sequence[CounterChoice]) -> None:
         """Say which counters will be asked: should the walk stop, each still gets its observation."""
@@ -240,9 +253,9 @@ class Probe:
             self._jar.add_cookie_header(request)
         return request
 
-    async def _ask(self, request: Request) -> Reading:
+    async def _ask(self, request: Request, read: Callable[[Page], Reading] | None = None) -> Reading:
         try:
-            return self._read(await self._fetch(request))
+            return (read or self._read)(await self._fetch(request))
         except Exception as error:
             raise ProbeStopped(read_failure(error), error) from error
 
@@ -268,6 +281,7 @@ class Probe:
             self._has_cookies = True
         latency = request.meta.get("download_latency", self._clock.monotonic() - sent_at)
         self._status = response.status
+        self.url = response.url
         self._latency_ms = round(latency * 1000)
         self._evidence.append(
             Evidence(

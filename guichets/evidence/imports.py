@@ -193,7 +193,8 @@ def _exchange(response: WarcRecord, request: WarcRecord | None) -> Exchange:
     head, body = split_head(response.block, response.place)
     status_line, headers = parse_headers(head, response.place)
     version, status, reason = parse_status_line(status_line, response.place)
-    method, request_headers, request_body = "GET", (), b""
+    method, request_body = "GET", b""
+    request_headers: tuple[tuple[bytes, bytes], ...] = ()
     if request is not None:
         request_head, request_body = split_head(request.block, request.place)
         request_line, request_headers = parse_headers(request_head, request.place)

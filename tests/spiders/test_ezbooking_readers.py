@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from guichets.outcomes import Outcome
@@ -157,4 +159,5 @@ def test_no_step_beyond_the_calendar_is_ever_one_to_go_on_from() -> None:
 def test_form_posts_to_its_own_action_only_when_it_is_this_step(
     form: str, action: str | None, target: str
 ) -> None:
-    assert _target(form, Reading(rule="x", action=action), "1") == target
+    answered, path = f"{form}/0", urlsplit(form).path
+    assert _target(answered, path, Reading(rule="x", action=action), "1") == target
