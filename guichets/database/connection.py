@@ -173,17 +173,20 @@ def _check_version(connection: psycopg.Connection, dsn: str) -> None:
 
 
 def _unreachable(dsn: str, error: psycopg.Error) -> DatabaseUnreachable:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # libpq tries each address and repeats itself; the last attempt tells as much as all of them
-    reason = lines[-1] if lines else "no reason given"
-    for line in lines:
-        if "FATAL" in line:
-            reason = line.partition("FATAL:")[2].strip()
-    _, separator, after = reason.partition(" failed: ")
-    reason = after if separator else reason
+    reason = _reason(str(error))
     if password := _read(dsn).get("password"):
         reason = reason.replace(str(password), "***")
     return DatabaseUnreachable(f"PostgreSQL at {place(dsn)} cannot be reached: {reason}")
+
+
+def _reason(text: str) -> str:
+    """The one line that counts of libpq's several: it tells of each address it tried, with advice."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no reason given"]
+    for mark in ("FATAL:", " failed: "):
+        for line in reversed(lines):
+            if mark in line:
+                return line.rpartition(mark)[2].strip()
+    return lines[0]
 
 
 def _refused_role(dsn: str, role: Role, error: psycopg.Error) -> DatabaseError:

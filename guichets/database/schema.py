@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 
 import psycopg
 
@@ -33,10 +35,11 @@ class SchemaState:
         return self.current == self.wanted
 
 
-def migrations() -> dict[str, str]:
+@cache
+def migrations() -> Mapping[str, str]:
     """The file names of all migrations by number, in order."""
     names = sorted(entry.name for entry in MIGRATIONS.iterdir() if _MIGRATION_NAME.fullmatch(entry.name))
-    return {name[:4]: name for name in names}
+    return MappingProxyType({name[:4]: name for name in names})
 
 
 def read_migration(number: str) -> str:

@@ -11,7 +11,10 @@ SELECT
     count(*) AS partitions,
     min(right(child.relname, 7)) AS first_month,
     max(right(child.relname, 7)) AS last_month,
-    sum(greatest(child.reltuples::bigint, pg_stat_get_live_tuples(child.oid), 0))::bigint AS estimated_rows
+    -- reltuples is -1 until the first ANALYZE
+    sum(
+        CASE WHEN child.reltuples >= 0 THEN child.reltuples ELSE pg_stat_get_live_tuples(child.oid) END
+    )::bigint AS estimated_rows
 FROM pg_inherits
 JOIN pg_class AS parent ON parent.oid = pg_inherits.inhparent AND parent.relkind = 'p'
 JOIN pg_class AS child ON child.oid = pg_inherits.inhrelid

@@ -99,7 +99,7 @@ def test_partitions_carry_the_indexes_of_their_table(database: Database) -> None
         indexes = connection.execute(
             "SELECT count(*) FROM pg_index WHERE indrelid = 'observations_2019_03'::regclass"
         ).fetchone()
-        assert indexes == (3,)
+        assert indexes == (4,)
 
 
 @pytest.mark.parametrize("months_ahead", [-1, 121])

@@ -11,10 +11,11 @@ from guichets.errors import DatabaseError
 from tests.database.conftest import Home
 from tests.database_fixtures import Database
 
-NEVER_CHANGED = ("observations", "slots", "catalogue_versions")
+NEVER_CHANGED = ("observations", "slots", "catalogue_versions", "seals", "errata")
 TABLES = (
     *NEVER_CHANGED,
     *("departements", "offices", "hosts", "desks", "counters", "channels", "crawls", "alembic_version"),
+    "evidence_holds",
 )
 
 

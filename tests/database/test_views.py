@@ -143,3 +143,32 @@ def test_desk_status_reads_one_index_entry_per_desk_and_partition(seeded: Databa
     assert "Seq Scan on observations" not in plan
     january = plan[plan.index("observations_2025_01_desk_id") :].splitlines()[0]
     assert "never executed" in january, plan
+
+
+def test_a_superseded_observation_counts_no_more_and_stays(seeded: Database) -> None:
+    with seeded.connect() as connection:
+        add_desk(connection, "a")
+        seen = "2025-03-10 10:00+00"
+        wrong = observe(connection, "a", seen, "none", parser="test/1")
+        again = observe(connection, "a", seen, "unrecognised", parser="test/2", supersedes=wrong)
+        assert _departements(connection)["92"]["unrecognised"] == 1
+        right = observe(connection, "a", seen, "offered", parser="test/3", supersedes=again)
+        assert _departements(connection)["92"]["offered"] == 1
+        in_force = connection.execute("SELECT id FROM observations_in_force").fetchall()
+        assert in_force == [(right,)]
+        assert connection.execute("SELECT count(*) FROM observations").fetchone() == (3,)
+
+
+def test_whether_an_observation_is_superseded_is_looked_up_in_its_own_month(seeded: Database) -> None:
+    with seeded.connect() as connection:
+        add_desk(connection, "a")
+        for month in (1, 2, 3):
+            for day in range(1, 28):
+                observe(connection, "a", f"2025-{month:02}-{day:02} 10:00+00", "none")
+        connection.execute("ANALYZE")
+        plan = "\n".join(
+            row[0] for row in connection.execute("EXPLAIN (ANALYZE, COSTS off) SELECT * FROM desk_status")
+        )
+    assert "observations_2025_03_supersedes_idx" in plan
+    executed = [line for line in plan.splitlines() if "supersedes" in line and "never executed" not in line]
+    assert not [line for line in executed if "2025_01_supersedes_idx" in line], plan
