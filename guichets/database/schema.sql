@@ -179,7 +179,8 @@ CREATE TABLE crawls (
     started_at timestamptz NOT NULL,
     finished_at timestamptz,
     finish_reason text,
-    stats jsonb
+    stats jsonb,
+    archive uuid
 );
 -- serves the latest crawl of `guichets db status` and of the dashboards
 CREATE INDEX crawls_started_at_idx ON crawls (started_at DESC);
@@ -187,6 +188,7 @@ COMMENT ON INDEX crawls_started_at_idx IS 'Serves the latest crawl of `guichets 
 COMMENT ON TABLE crawls IS 'One run of one spider on one worker.';
 COMMENT ON COLUMN crawls.finished_at IS 'Null: it still runs, or it was killed.';
 COMMENT ON COLUMN crawls.stats IS 'Scrapy''s final statistics.';
+COMMENT ON COLUMN crawls.archive IS 'Archive its pages went into; null: none, or not known.';
 
 -- No foreign key leaves observations or slots: an observation that was made is never refused because of what
 -- another table holds, and COPY stays cheap. Desks are never deleted, so desk_id always finds its row.
@@ -219,14 +221,19 @@ CREATE TABLE observations (
     note text,
     host text NOT NULL,
     fencing_token bigint,
+    supersedes uuid,
+    contributor text,
     CONSTRAINT observations_pkey PRIMARY KEY (id, observed_at)
 ) PARTITION BY RANGE (observed_at);
 -- serves desk_status: one row from the newest partition that holds one; counters' lines are left out
 CREATE INDEX observations_desk_latest_idx ON observations (desk_id, observed_at DESC) WHERE counter_key IS NULL;
 -- serves statistics and exports over a period; rows arrive nearly in order, so a BRIN of a few pages is enough
 CREATE INDEX observations_observed_at_brin ON observations USING brin (observed_at);
+-- serves observations_in_force; nearly empty, because corrections are rare
+CREATE INDEX observations_supersedes_idx ON observations (supersedes) WHERE supersedes IS NOT NULL;
 COMMENT ON INDEX observations_desk_latest_idx IS 'Serves desk_status: the latest desk-level line of one desk.';
 COMMENT ON INDEX observations_observed_at_brin IS 'Serves statistics and exports over a period.';
+COMMENT ON INDEX observations_supersedes_idx IS 'Serves observations_in_force: is this one superseded?';
 COMMENT ON TABLE observations IS
     'What one probe established about one desk or counter at one instant. Append only; partitioned by month, UTC.';
 COMMENT ON COLUMN observations.id IS 'UUIDv7 made before the first request: writing it again changes nothing.';
@@ -244,10 +251,14 @@ COMMENT ON COLUMN observations.slot_count IS 'Distinct slots seen; null where th
 COMMENT ON COLUMN observations.horizon_end IS 'Last day the platform''s answer covers.';
 COMMENT ON COLUMN observations.latency_ms IS 'Milliseconds of the last response.';
 COMMENT ON COLUMN observations.requests IS 'Requests this line rests on that left the machine.';
-COMMENT ON COLUMN observations.evidence IS 'The responses it rests on: url, status, sha256, size (bytes), in order.';
+COMMENT ON COLUMN observations.evidence IS
+    'The responses it rests on, in order: url, status, sha256 and size (of the decoded body), and where each is archived: file, offset, length, record_id, digest (null without archive).';
 COMMENT ON COLUMN observations.parser IS 'Family and version of the readers.';
 COMMENT ON COLUMN observations.note IS 'Why a value was normalised or an outcome forced; not exported.';
 COMMENT ON COLUMN observations.fencing_token IS 'Of the lease it was observed under.';
+COMMENT ON COLUMN observations.supersedes IS
+    'Id of the observation this one corrects, of the same observed_at: both stay, the corrected one counts no more.';
+COMMENT ON COLUMN observations.contributor IS 'Id of the person who contributed the page; not exported.';
 
 CREATE TABLE slots (
     observation_id uuid NOT NULL,
@@ -259,6 +270,60 @@ CREATE TABLE slots (
 COMMENT ON TABLE slots IS 'Every slot an observation saw; never published. Partitioned by month, UTC.';
 COMMENT ON COLUMN slots.observed_at IS 'Of its observation, so that both lie in the same month.';
 COMMENT ON COLUMN slots.starts_at IS 'Start of the appointment; without time, midnight in the département''s zone.';
+
+-- What proves and corrects it -------------------------------------------------------------------------------------
+
+CREATE TABLE seals (
+    archive uuid NOT NULL,
+    day date NOT NULL,
+    records bigint NOT NULL,
+    root text NOT NULL CONSTRAINT seals_root_is_sha256 CHECK (root ~ '^[0-9a-f]{64}$'),
+    seal text NOT NULL CONSTRAINT seals_seal_is_sha256 CHECK (seal ~ '^[0-9a-f]{64}$'),
+    sealed_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT seals_pkey PRIMARY KEY (archive, day)
+);
+COMMENT ON TABLE seals IS 'The lines of each archive''s seals.txt, kept where who can write to the archive cannot change them.';
+COMMENT ON COLUMN seals.archive IS 'The archive''s id, as its file archive/id says.';
+COMMENT ON COLUMN seals.day IS 'UTC day of the records it seals.';
+COMMENT ON COLUMN seals.root IS 'Root of the Merkle tree (RFC 6962) over the day''s records.';
+COMMENT ON COLUMN seals.seal IS 'SHA-256 over the seal before, the day, the number of records and the root.';
+
+CREATE TABLE evidence_holds (
+    id uuid PRIMARY KEY,
+    reason text NOT NULL CONSTRAINT evidence_holds_reason_given CHECK (reason <> ''),
+    observation uuid,
+    desk_id text,
+    departement text,
+    since timestamptz,
+    until timestamptz,
+    keep_until date,
+    held_at timestamptz NOT NULL DEFAULT now(),
+    released_at timestamptz,
+    CONSTRAINT evidence_holds_names_something
+        CHECK (num_nonnulls(observation, desk_id, departement, since, until) > 0)
+);
+COMMENT ON TABLE evidence_holds IS
+    'Why archived pages stay beyond retention: a disputed observation, or those a published figure rests on.';
+COMMENT ON COLUMN evidence_holds.observation IS 'The one observation held; null: all that match the other columns.';
+COMMENT ON COLUMN evidence_holds.since IS 'Holds observations of this instant and later; null: from the first.';
+COMMENT ON COLUMN evidence_holds.until IS 'Holds observations before this instant; null: to the last.';
+COMMENT ON COLUMN evidence_holds.keep_until IS 'Last day it holds, UTC; null: until it is released.';
+COMMENT ON COLUMN evidence_holds.released_at IS 'When somebody ended it; null: it holds.';
+
+CREATE TABLE errata (
+    id uuid PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    parser_from text NOT NULL,
+    parser_to text NOT NULL,
+    changes jsonb NOT NULL,
+    figures jsonb NOT NULL DEFAULT '[]',
+    note text
+);
+COMMENT ON TABLE errata IS 'What reading the past again changed, dated: one row per replay that was applied.';
+COMMENT ON COLUMN errata.parser_from IS 'Family and version of the readers whose observations were superseded.';
+COMMENT ON COLUMN errata.parser_to IS 'Family and version of the readers that superseded them.';
+COMMENT ON COLUMN errata.changes IS 'How many observations changed from which outcome to which.';
+COMMENT ON COLUMN errata.figures IS 'Published figures that moved: what they were, what they are.';
 
 CREATE FUNCTION ensure_partitions(from_instant timestamptz, months_ahead integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC'
@@ -304,6 +369,17 @@ COMMENT ON FUNCTION ensure_partitions(timestamptz, integer) IS
 
 -- What people read -----------------------------------------------------------------------------------------------
 
+CREATE VIEW observations_in_force AS
+SELECT observations.*
+FROM observations
+WHERE NOT EXISTS (
+    SELECT
+    FROM observations AS newer
+    -- the instant is the same, so that one month is looked into
+    WHERE newer.supersedes = observations.id AND newer.observed_at = observations.observed_at
+);
+COMMENT ON VIEW observations_in_force IS 'Observations but those that another one supersedes: what figures are made of.';
+
 CREATE VIEW desk_status AS
 SELECT
     desks.id AS desk_id,
@@ -330,10 +406,10 @@ SELECT
 FROM desks
 JOIN offices ON offices.id = desks.office_id
 LEFT JOIN LATERAL (
-    SELECT observations.*
-    FROM observations
-    WHERE observations.desk_id = desks.id AND observations.counter_key IS NULL
-    ORDER BY observations.observed_at DESC
+    SELECT observations_in_force.*
+    FROM observations_in_force
+    WHERE observations_in_force.desk_id = desks.id AND observations_in_force.counter_key IS NULL
+    ORDER BY observations_in_force.observed_at DESC
     LIMIT 1
 ) AS latest ON true
 WHERE desks.closed_at IS NULL;
@@ -434,7 +510,8 @@ GRANT EXECUTE ON FUNCTION ensure_partitions(timestamptz, integer) TO guichets_wr
 
 GRANT SELECT ON
     alembic_version, departements, offices, hosts, desks, counters, channels, catalogue_versions,
-    crawls, observations, slots, desk_status, departement_status
+    crawls, observations, slots, seals, evidence_holds, errata,
+    observations_in_force, desk_status, departement_status
 TO guichets_reader, guichets_writer;
 
 GRANT INSERT, UPDATE ON
@@ -444,4 +521,8 @@ TO guichets_writer;
 -- What was observed or synced is never changed or deleted by a crawl.
 GRANT INSERT ON catalogue_versions, observations, slots TO guichets_writer;
 
-INSERT INTO alembic_version (version_num) VALUES ('0001');
+-- What was sealed, held or corrected is never changed; a hold may be released.
+GRANT INSERT ON seals, evidence_holds, errata TO guichets_writer;
+GRANT UPDATE (released_at) ON evidence_holds TO guichets_writer;
+
+INSERT INTO alembic_version (version_num) VALUES ('0002');

@@ -127,7 +127,8 @@ def test_two_databases_of_a_new_cluster_may_be_upgraded_at_the_same_time(home: H
     dsns = [dsn, dsn.replace("/guichets?", "/other?")]
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda dsn: home.run("db", "upgrade", GUICHETS_DATABASE_URL=dsn), dsns))
-    assert [(command.returncode, command.stderr.count("applying")) for command in done] == [(0, 1), (0, 1)]
+    all_applied = (0, len(migrations()))
+    assert [(command.returncode, command.stderr.count("applying")) for command in done] == [all_applied] * 2
 
 
 def test_a_failed_migration_leaves_nothing_behind(empty_database: Database) -> None:

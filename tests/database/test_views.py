@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import psycopg
@@ -140,7 +141,8 @@ def test_desk_status_reads_one_index_entry_per_desk_and_partition(seeded: Databa
         )
     # read newest first, the older months are never touched once a row is found
     assert "Index Scan using observations_2025_03_desk_id_observed_at_idx" in plan
-    assert "Seq Scan on observations" not in plan
+    # of an empty month a plan may name the table itself; what counts is that no whole month is read
+    assert not re.search(r"Seq Scan on observations.*(?<!never executed\))$", plan, re.MULTILINE), plan
     january = plan[plan.index("observations_2025_01_desk_id") :].splitlines()[0]
     assert "never executed" in january, plan
 
