@@ -23,7 +23,9 @@ class Expected:
     @property
     def id(self) -> str:
         headers = "".join(f"-{value}" for value in self.row.get("headers", {}).values())
-        return f"{self.file}-{self.row['url'].rpartition('/')[2]}-{self.row.get('status', 200)}{headers}"
+        reader = self.row.get("reader", "page")
+        step = self.row["url"].rpartition("/")[2]
+        return f"{reader}-{self.file}-{step}-{self.row.get('status', 200)}{headers}"
 
     @property
     def page(self) -> Page:
