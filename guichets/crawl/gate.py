@@ -42,8 +42,8 @@ class GateMiddleware:
         return cls(crawler)
 
     def process_request(self, request: Request) -> None:
-        if request.url.startswith(LOCAL_SCHEMES):
-            return
+        if request.url.startswith(LOCAL_SCHEMES) and meta.lease_of(request) is None:
+            return  # a file a user asks for; never one that a site's redirect points at
         reason = self._refusal(request)
         if reason is not None:
             if self._crawler.stats is not None:
