@@ -91,7 +91,7 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
 
 
 def _response(answer: aiohttp.ClientResponse, request: Request, body: bytes) -> Response:
-    headers = Headers(answer.headers.items())
+    headers = Headers(answer.raw_headers)  # bytes: text that is no UTF-8 cannot be encoded again
     # A probe reads bytes; only a person's shell wants a response with selectors.
     kind: type[Response] = Response
     if meta.lease_of(request) is None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
+import zlib
 from collections.abc import Iterator
+from importlib import import_module
 
 from scrapy.exceptions import (
     CannotResolveHostError,
@@ -28,6 +31,26 @@ PAUSED_RULE = "host.paused"
 
 class RedirectLoop(Exception):
     """The site sent us round in circles, or further than a funnel is long."""
+
+
+def _decompression_errors() -> tuple[type[Exception], ...]:
+    """What Scrapy's decompression raises for a body that is not what its Content-Encoding says."""
+    found: list[type[Exception]] = [zlib.error, gzip.BadGzipFile]
+    for name, error in (
+        ("brotli", "error"),
+        ("brotlicffi", "error"),
+        ("backports.zstd", "ZstdError"),
+        ("compression.zstd", "ZstdError"),
+        ("zstandard", "ZstdError"),
+    ):
+        try:
+            found.append(getattr(import_module(name), error))
+        except ImportError:
+            continue  # Scrapy does not announce what it cannot decompress
+    return tuple(found)
+
+
+UNREADABLE_BODY = _decompression_errors()
 
 
 def read_failure(error: BaseException) -> Reading:
@@ -62,6 +85,8 @@ def read_failure(error: BaseException) -> Reading:
     if isinstance(error, IgnoreRequest):
         # Scrapy's decompression refuses a body that grows beyond the limit.
         return _reading(Outcome.UNRECOGNISED, "http.too-large", str(error))
+    if isinstance(error, UNREADABLE_BODY):
+        return _reading(Outcome.UNRECOGNISED, "http.bad-encoding", str(error))
     if isinstance(error, UnsupportedURLSchemeError):
         return _reading(Outcome.OBSERVER_FAULT, "gate.bad-url", str(error))
     return _reading(Outcome.OBSERVER_FAULT, "observer.exception", f"{type(error).__name__}: {error}")

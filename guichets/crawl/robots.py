@@ -90,9 +90,8 @@ class RobotsMiddleware:
             location = response.headers.get("Location")
             if not 300 <= response.status <= 399 or location is None:
                 break
-            target = urljoin(url, location.decode("latin-1"))
-            aim = urlsplit(target)
-            if aim.path != "/robots.txt" or not same_host(parts.netloc, aim.hostname or "", aim.port):
+            target = _same_file(url, location.decode("latin-1"))
+            if target is None:
                 break  # leads elsewhere: as if there were none
             url = target
         assert response is not None
@@ -105,6 +104,19 @@ class RobotsMiddleware:
         if 200 <= response.status <= 299:
             text = response.body[:MAX_BYTES].decode("utf-8", "replace").replace("\x00", "")
         return RobotsRecord(text=text, status=response.status, fetched_at=self._clock.now())
+
+
+def _same_file(url: str, location: str) -> str | None:
+    """Where a redirect of robots.txt leads, if it is the robots.txt of the same host."""
+    try:
+        target = urljoin(url, location)
+        aim = urlsplit(target)
+        port = aim.port
+    except ValueError:
+        return None
+    if aim.path != "/robots.txt" or not same_host(urlsplit(url).netloc, aim.hostname or "", port):
+        return None
+    return target
 
 
 def _robots_request(url: str, cause: Request) -> Request:
