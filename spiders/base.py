@@ -27,7 +27,7 @@ from guichets.crawl import stats
 from guichets.crawl.control import ControlPages
 from guichets.crawl.faults import MAY_BE_OURS, read_failure
 from guichets.crawl.preparation import prepare, worker_name
-from guichets.crawl.probe import Probe, ProbeStopped, Signature, page_of
+from guichets.crawl.probe import LiveProbe, Signature, page_of
 from guichets.errors import DatabaseError, GuichetsError
 from guichets.gate import NOTHING, Gate
 from guichets.items import Observation, new_probe_id
@@ -35,6 +35,7 @@ from guichets.outcomes import Outcome
 from guichets.page import Page, Reading
 from guichets.schedule.arguments import CrawlArguments, read_arguments
 from guichets.schedule.lease import DueDesk, HostLease, HostPaused, LeaseLost, Schedule
+from guichets.visit import Probe, ProbeStopped
 
 logger = logging.getLogger(__name__)
 
@@ -264,7 +265,7 @@ class DeskSpider(Spider):
 
     async def _probe(self, due: DueDesk, lease: HostLease) -> list[Observation]:
         """One probe. Nothing that happens in it ends the crawl or loses it."""
-        probe = Probe(
+        probe = LiveProbe(
             due, lease, crawler=self.crawler, clock=self.clock, read=self.read, signature=self._signature
         )
         try:
@@ -287,7 +288,7 @@ class DeskSpider(Spider):
     async def _stopped_before(
         self, due: DueDesk, lease: HostLease, pause: HostPaused, queue: asyncio.Queue[Observation | None]
     ) -> None:
-        probe = Probe(
+        probe = LiveProbe(
             due, lease, crawler=self.crawler, clock=self.clock, read=self.read, signature=self._signature
         )
         probe.stop(read_failure(pause))
@@ -301,7 +302,7 @@ class DeskSpider(Spider):
             return replace(reading, outcome=Outcome.OBSERVER_FAULT, rule="observer.no-network", note=note)
         return reading
 
-    def _counted(self, probe: Probe) -> list[Observation]:
+    def _counted(self, probe: LiveProbe) -> list[Observation]:
         observations = probe.observations()
         desk_line = observations[-1]
         self._count(stats.PROBES)

@@ -1,0 +1,221 @@
+"""One visit of one desk, wherever its pages come from: what a family's walk asks, and what it concluded.
+
+The live probe (``guichets.crawl.probe``) sends requests; the replayed one (``guichets.replay``) finds the
+answers in the archive. What is made of the readings stands here, once for both.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+from zoneinfo import ZoneInfo
+
+from guichets.catalogue.model import Desk
+from guichets.items import Evidence, Slot
+from guichets.outcomes import best_of
+from guichets.page import CounterChoice, Page, Reading
+
+MAX_REDIRECTS = 6  # the longest honest chain is 3: scheme, www, next step
+REDIRECT_TO_GET = frozenset({301, 302, 303})
+REDIRECT_AS_IS = frozenset({307, 308})
+
+
+class ProbeStopped(Exception):
+    """A request got no page; ``reading`` says why. Ends the walk unless the family catches it."""
+
+    def __init__(self, reading: Reading, cause: BaseException) -> None:
+        self.reading = reading
+        self.cause = cause
+        super().__init__(reading.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What was concluded about the desk or one counter, and what that rests on."""
+
+    counter: CounterChoice | None
+    reading: Reading
+    observed_at: datetime
+    evidence: tuple[Evidence, ...] = ()
+    requests: int = 0
+    http_status: int | None = None
+    latency_ms: int | None = None
+
+
+class Probe(ABC):
+    """What a family's walk speaks to: it asks for pages, announces counters, concludes."""
+
+    def __init__(self, desk: Desk, zone: ZoneInfo, read: Callable[[Page], Reading]) -> None:
+        self.desk = desk
+        self.url = desk.url  # the address that answered last: its scheme may have hopped
+        self.zone = zone
+        self._read = read
+        self._evidence: list[Evidence] = []
+        self._requests = 0
+        self._status: int | None = None
+        self._latency_ms: int | None = None
+        self._announced: tuple[CounterChoice, ...] = ()
+        self._lines: list[Line] = []
+        self._line_start = (0, 0)  # evidence and requests before the line now being walked
+
+    # What a family's walk uses
+
+    async def get(self, url: str) -> Reading:
+        """Ask for a page and read it. Raises ProbeStopped when no page comes."""
+        return await self._ask(url, None, self._read)
+
+    async def post(self, url: str, fields: Mapping[str, str]) -> Reading:
+        """Send a form, follow where it leads, and read the page. Raises ProbeStopped likewise."""
+        return await self._ask(url, urlencode(fields).encode("ascii"), self._read)
+
+    async def ask(self, url: str, read: Callable[[Page], Reading]) -> Reading:
+        """Ask for a page that a reader of its own reads. Raises ProbeStopped likewise."""
+        return await self._ask(url, None, read)
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The instant, aware."""
+
+    def today(self) -> date:
+        """The day where the desk's people live."""
+        return self.now().astimezone(self.zone).date()
+
+    def announce(self, counters: Sequence[CounterChoice]) -> None:
+        """Say which counters will be asked: should the walk stop, each still gets its observation."""
+        self._announced = tuple(counters)
+        self._line_start = (len(self._evidence), self._requests)
+
+    def conclude(self, reading: Reading, counter: CounterChoice | None = None) -> None:
+        """Settle the outcome of the desk, or of one counter of it."""
+        evidence_start, requests_start = self._line_start
+        self._lines.append(
+            Line(
+                counter=counter,
+                reading=reading,
+                observed_at=self.now(),
+                evidence=tuple(self._evidence[evidence_start:]),
+                requests=self._requests - requests_start,
+                http_status=self._status,
+                latency_ms=self._latency_ms,
+            )
+        )
+        self._line_start = (len(self._evidence), self._requests)
+
+    # Where pages come from
+
+    @abstractmethod
+    async def _ask(self, url: str, body: bytes | None, read: Callable[[Page], Reading]) -> Reading:
+        """The reading of the page that answers in the end; a body makes it a POST. Raises ProbeStopped."""
+
+    # What was concluded
+
+    def stop(self, reading: Reading) -> None:
+        """The walk ended without its conclusions: what was not concluded takes ``reading``."""
+        concluded = {line.counter for line in self._lines}
+        if not self._announced:
+            if not self._lines:
+                self.conclude(reading)
+            return
+        for counter in self._announced:
+            if counter not in concluded:
+                self.conclude(reading, counter)
+
+    def lines(self) -> list[Line]:
+        """The counters' lines, then the desk's."""
+        if not self._lines:
+            raise RuntimeError(f"the visit of {self.desk.id} concluded nothing")
+        counters = [line for line in self._lines if line.counter is not None]
+        return [*counters, self._desk_line(counters) if counters else self._lines[-1]]
+
+    def _desk_line(self, counters: Sequence[Line]) -> Line:
+        """The best of the counters; the whole visit's evidence."""
+        return Line(
+            counter=None,
+            reading=desk_reading([line.reading for line in counters]),
+            observed_at=max(line.observed_at for line in counters),
+            evidence=tuple(self._evidence),
+            requests=self._requests,
+            http_status=self._status,
+            latency_ms=self._latency_ms,
+        )
+
+
+def desk_reading(counters: Sequence[Reading]) -> Reading:
+    """What the readings of a desk's counters make of the desk: the best one's rule, everybody's slots."""
+    outcome = best_of(reading.outcome for reading in counters if reading.outcome is not None)
+    chosen = next(reading for reading in counters if reading.outcome is outcome)
+    slots = {slot for reading in counters for slot in reading.slots}
+    counted = [reading for reading in counters if reading.slot_count is not None]
+    # an instant that several counters offer is one slot of the desk, as it is one row of ``slots``
+    shown = [slot for reading in counted for slot in set(reading.slots)]
+    doubles = len(shown) - len(set(shown))
+    horizons = [reading.horizon_end for reading in counters if reading.horizon_end is not None]
+    return Reading(
+        outcome=outcome,
+        rule=chosen.rule,
+        step=chosen.step,
+        slots=tuple(slots),
+        slot_count=sum(reading.slot_count or 0 for reading in counted) - doubles if counted else None,
+        horizon_end=max(horizons, default=None),
+        note=chosen.note,
+    )
+
+
+def verdict_fields(reading: Reading, zone: ZoneInfo) -> dict[str, Any]:
+    """The fields of an observation that its reading decides; slots in order, in the zone of the desk."""
+    assert reading.outcome is not None
+    slots = tuple(sorted((_local(slot, zone) for slot in set(reading.slots)), key=_instant))
+    return {
+        "outcome": reading.outcome,
+        "rule": reading.rule,
+        "step": reading.step,
+        "first_slot": slots[0].starts if slots else None,
+        "second_slot": slots[1].starts if len(slots) > 1 else None,
+        "slot_count": reading.slot_count,
+        "horizon_end": reading.horizon_end,
+        "slots": slots,
+        "note": reading.note,
+    }
+
+
+def redirect_target(url: str, status: int, location: str | None) -> str | None:
+    """Where a redirect leads; None where it leads to no address."""
+    if location is None or status not in REDIRECT_TO_GET | REDIRECT_AS_IS:
+        return None
+    try:
+        target = urljoin(url, location.strip())
+        return target if urlsplit(target).scheme else None
+    except ValueError:  # no address at all: brackets astray, a script
+        return None
+
+
+def read_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as readers see them: names in lower case, several values of one name joined."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        key, text = readable(name).lower(), readable(value)
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def readable(value: bytes) -> str:
+    """A header's bytes as text: UTF-8 when they are, else Latin-1."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _local(slot: Slot, zone: ZoneInfo) -> Slot:
+    return Slot(slot.starts.astimezone(zone)) if isinstance(slot.starts, datetime) else slot
+
+
+def _instant(slot: Slot) -> tuple[date, bool, float]:
+    """Order of time; a date without an hour comes before the hours of its day."""
+    if isinstance(slot.starts, datetime):
+        return slot.starts.date(), True, slot.starts.timestamp()
+    return slot.starts, False, 0.0
