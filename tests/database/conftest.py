@@ -127,8 +127,31 @@ def make_home() -> Iterator[Callable[[str], Home]]:
     shutil.rmtree(top, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def initialised() -> Iterator[Path]:
+    """The data folder of a server that was started once and stopped."""
+    # Not under pytest's base folder, which is closed to the account root must run the server under.
+    top = Path(tempfile.mkdtemp(prefix="guichets-tests-"))
+    first = Home(top / "var")
+    holder, _ = first.hold()
+    end(holder, signal.SIGTERM)
+    first.wait_until_stopped()
+    yield first.path / "postgres" / "data"
+    shutil.rmtree(top, ignore_errors=True)
+
+
 @pytest.fixture
-def home(make_home: Callable[[str], Home]) -> Home:
+def home(make_home: Callable[[str], Home], initialised: Path) -> Home:
+    """A home whose server ran once, which spares each test the initialisation."""
+    made = make_home("var")
+    (made.path / "postgres").mkdir(parents=True)
+    subprocess.run(["cp", "-Rp", initialised, made.path / "postgres" / "data"], check=True)
+    return made
+
+
+@pytest.fixture
+def new_home(make_home: Callable[[str], Home]) -> Home:
+    """A home in which no server ever was."""
     return make_home("var")
 
 

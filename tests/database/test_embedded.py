@@ -77,8 +77,8 @@ def test_ctrl_c_in_a_terminal_reaches_neither_server_nor_keeper(home: Home) -> N
     home.wait_until_stopped()
 
 
-def test_starts_at_the_same_time_make_one_server(home: Home) -> None:
-    holders = [home.start_holder() for _ in range(4)]
+def test_starts_at_the_same_time_make_one_server(new_home: Home) -> None:
+    holders = [new_home.start_holder() for _ in range(4)]
     with ThreadPoolExecutor(len(holders)) as pool:
         dsns = set(pool.map(printed_dsn, holders))
     assert len(dsns) == 1
@@ -88,7 +88,7 @@ def test_starts_at_the_same_time_make_one_server(home: Home) -> None:
         ).fetchone() == (1,)
     for holder in holders:
         end(holder, signal.SIGKILL)
-    home.wait_until_stopped()
+    new_home.wait_until_stopped()
 
 
 def test_users_that_come_while_it_stops_find_it_up(home: Home) -> None:
@@ -124,11 +124,11 @@ def test_a_stale_pid_file_that_names_another_program_is_no_obstacle(home: Home) 
     assert _answers(dsn)
 
 
-def test_a_killed_initialisation_is_begun_anew(home: Home) -> None:
-    left = home.path / "postgres" / "data.new"
+def test_a_killed_initialisation_is_begun_anew(new_home: Home) -> None:
+    left = new_home.path / "postgres" / "data.new"
     left.mkdir(parents=True)
     (left / "PG_VERSION").write_text("18\n")
-    _, dsn = home.hold()
+    _, dsn = new_home.hold()
     assert _answers(dsn)
     assert not left.exists()
 
@@ -177,10 +177,10 @@ def test_db_stop_stops_it_and_names_who_used_it(home: Home) -> None:
     assert _answers(again)
 
 
-def test_db_stop_of_a_stopped_server_says_so(home: Home) -> None:
-    done = home.run("db", "stop")
-    assert (done.returncode, done.stdout) == (0, f"Not running: {home.path / 'postgres'}\n")
-    assert not home.path.exists()
+def test_db_stop_of_a_stopped_server_says_so(new_home: Home) -> None:
+    done = new_home.run("db", "stop")
+    assert (done.returncode, done.stdout) == (0, f"Not running: {new_home.path / 'postgres'}\n")
+    assert not new_home.path.exists()
 
 
 def test_users_that_were_killed_are_not_named(home: Home) -> None:
@@ -192,25 +192,26 @@ def test_users_that_were_killed_are_not_named(home: Home) -> None:
     assert f"process {killed.pid} (" not in done.stderr
 
 
-def test_a_home_that_cannot_be_written_is_one_clear_line(home: Home) -> None:
-    home.path.write_text("a file where the folder should be")
-    done = home.run("db", "upgrade")
+def test_a_home_that_cannot_be_written_is_one_clear_line(new_home: Home) -> None:
+    new_home.path.write_text("a file where the folder should be")
+    done = new_home.run("db", "upgrade")
     assert done.returncode == 2
     assert done.stdout == ""
+    where = new_home.path / "postgres"
     assert done.stderr == (
-        f"guichets: {home.path / 'postgres'}: Not a directory: the embedded PostgreSQL cannot be used there. "
+        f"guichets: {where}: Not a directory: the embedded PostgreSQL cannot be used there. "
         "Free some space or set GUICHETS_HOME to a folder you may write to.\n"
     )
 
 
-def test_a_full_disk_is_one_clear_line_and_the_next_start_succeeds(home: Home) -> None:
+def test_a_full_disk_is_one_clear_line_and_the_next_start_succeeds(new_home: Home) -> None:
     def allow_small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
     done = subprocess.run(
         [*GUICHETS, "db", "upgrade"],
-        env=home.environment,
-        cwd=home.path.parent,
+        env=new_home.environment,
+        cwd=new_home.path.parent,
         capture_output=True,
         text=True,
         timeout=60,
@@ -219,15 +220,13 @@ def test_a_full_disk_is_one_clear_line_and_the_next_start_succeeds(home: Home) -
     )
     assert done.returncode == 2
     assert done.stderr.startswith(
-        f"guichets: {home.path / 'postgres'}: the embedded PostgreSQL cannot be initialised: "
+        f"guichets: {new_home.path / 'postgres'}: the embedded PostgreSQL cannot be initialised: "
     )
     assert done.stderr.count("\n") == 1
-    assert home.run("db", "upgrade").returncode == 0
+    assert new_home.run("db", "upgrade").returncode == 0
 
 
 def test_a_server_that_cannot_start_is_quoted(home: Home) -> None:
-    assert home.run("db", "upgrade").returncode == 0
-    home.wait_until_stopped()
     with (home.path / "postgres" / "data" / "postgresql.conf").open("a") as configuration:
         configuration.write("work_mem = 'much'\n")
     done = home.run("db", "status")
@@ -236,11 +235,11 @@ def test_a_server_that_cannot_start_is_quoted(home: Home) -> None:
     assert 'invalid value for parameter "work_mem": "much"' in (home.path / "postgres" / "log").read_text()
 
 
-def test_data_of_a_version_that_is_not_installed_is_refused(home: Home) -> None:
-    data = home.path / "postgres" / "data"
+def test_data_of_a_version_that_is_not_installed_is_refused(new_home: Home) -> None:
+    data = new_home.path / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("9\n")
-    done = home.run("db", "status")
+    done = new_home.run("db", "status")
     assert done.returncode == 2
     assert f"{data}: made by PostgreSQL 9; installed: 16, 18." in done.stderr
 
