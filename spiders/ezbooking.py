@@ -5,7 +5,8 @@ Address     /booking/create/<form>[/<step>]; also under /index.php and /layout/s
 Funnel      step 0 conditions -> 1 counters (skipped when there is one) -> 2 nothing free, or 3 description
             (sometimes skipped) -> 4 week calendar. The server answers a POST by 302 then GET, or in place.
 Full        step 2 « Vérification de disponibilité »: « Il n'existe plus de plage horaire libre ... ».
-Closed      « Il n'y a pas calendrier disponible ... » (sic), page switched off, or link retired.
+Closed      « Il n'y a pas calendrier disponible ... » (sic), page switched off, link retired, or
+            « Nous n'avons pas d'autres dates disponibles » in place of the form.
 Failing     « Service surchargé », the front proxy's 502, 503 and 504 pages.
 Refusing    the front proxy's 403 page, for minutes to half an hour.
 Stops at    step 4, read only. Its button bears the same field name as the others and takes the first free
@@ -28,7 +29,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import urljoin, urlsplit
 
 from lxml import etree
@@ -87,6 +88,7 @@ NONE_SENTENCE = (
 NONE_ENGLISH = "Please try later"
 NONE_FRAGMENT = "de rendez-vous disponibles pour le moment"
 CLOSED_NO_CALENDAR = "Il n'y a pas calendrier disponible pour effectuer une demande de rendez-vous"
+CALENDAR_WORDS = "calendrier disponible"  # in all wordings of the above
 CLOSED_SWITCHED_OFF = "Attention : Cette page n'est pas disponible pour le moment"
 CLOSED_RETIRED = "Ce lien a été désactivé définitivement"
 CLOSED_EDITORIAL = "Nous n'avons pas d'autres dates disponibles"
@@ -94,6 +96,8 @@ MAINTENANCE = ("maintenance", "site indisponible")
 
 _FORM_PATH = re.compile(r"/booking/create/(\d+)(?:/(\d+))?/?", re.ASCII)
 _SLOT_HREF = re.compile(r"/booking/create/\d+/5/(?:[^?#\s]*/)?(\d{9,11})/?$", re.ASCII)
+_STEP5_HREFS = etree.XPath("//a/@href[contains(., '/5/')]", smart_strings=False)
+_CALENDAR = etree.XPath("//*[(self::table or self::div) and @id='planning_Booking']")
 _ETAPE = re.compile(r"/etape_([34])r\.png")
 _DAY = r"\w+ (\d{1,2})(?:er)? (\w+) (\d{4})"
 _WEEK = re.compile(rf"(?:Semaine du|Week from) {_DAY} (?:au|to) {_DAY}")
@@ -120,7 +124,7 @@ class Landmarks:
     has_finish: bool
     next_values: frozenset[str]
     errors: tuple[str, ...]  # items of the module's error list
-    items: tuple[str, ...]  # all list items
+    items: tuple[str, ...]  # all list items, where the page speaks of a calendar
     etape: str | None  # step of the active arrow, when its image tells
     has_calendar: bool
     slots: tuple[Slot, ...]
@@ -152,68 +156,29 @@ class Landmarks:
 
 def find_landmarks(page: Page, root: etree._Element) -> Landmarks:
     """Collect what stands on a page."""
+    text = visible_text(root)
     titles: list[str] = []
     title_steps: set[str] = set()
     top_title = ""
-    counters: dict[str, CounterChoice] = {}
-    next_values: set[str] = set()
-    errors: list[str] = []
-    items: list[str] = []
-    slots: set[datetime] = set()
-    form: etree._Element | None = None
-    has_condition = has_finish = has_calendar = False
-    etape: str | None = None
-    radios: list[etree._Element] = []
-    labels: dict[str, str] = {}
-    for element in root.iter(
-        "h1", "h2", "title", "form", "input", "button", "label", "li", "img", "a", "table", "div"
-    ):
-        tag = element.tag
-        if tag == "input" or tag == "button":
-            name = element.get("name")
-            if name == "condition":
-                has_condition = True
-            elif name == "planning" and element.get("type") == "radio":
-                radios.append(element)
-            elif name == "nextButton":
-                next_values.add(fold(element.get("value") or visible_text(element)))
-            elif name == "finishButton":
-                has_finish = True
-        elif tag == "a":
-            starts = _read_slot(element.get("href") or "")
-            if starts is not None:
-                slots.add(starts)
-        elif tag == "form":
-            if form is None and _is_module_form(element):
-                form = element
-        elif tag == "label":
-            labels[element.get("for") or ""] = visible_text(element)
-        elif tag == "li":
-            items.append(visible_text(element))
+    for element in root.iter("h1", "h2", "title"):
+        title = visible_text(element)
+        titles.append(title)
+        if element.tag == "h2" and title in STEP_TITLES:
+            title_steps.add(STEP_TITLES[title])
+        elif element.tag == "h1" and not top_title:
             parent = element.getparent()
-            if parent is not None and "error" in (parent.get("class") or "").split():
-                errors.append(items[-1])
-        elif tag == "img":
-            found = _ETAPE.search(element.get("src") or "")
-            etape = found[1] if found else etape
-        elif tag == "table" or tag == "div":
-            has_calendar = has_calendar or element.get("id") == "planning_Booking"
-        else:
-            title = visible_text(element)
-            titles.append(title)
-            if tag == "h2" and title in STEP_TITLES:
-                title_steps.add(STEP_TITLES[title])
-            elif tag == "h1" and not top_title:
-                parent = element.getparent()
-                if parent is not None and parent.tag == "body":
-                    top_title = title
-    for radio in radios:
-        key = radio.get("value") or ""
-        if key.isascii() and key.isdigit():
-            label = labels.get(radio.get("id") or f"planning{key}", "")
-            counters.setdefault(key, CounterChoice(key, label))
+            if parent is not None and parent.tag == "body":
+                top_title = title
+    form = next((form for form in root.iter("form") if _is_module_form(form)), None)
     action = form.get("action") if form is not None else None
-    text = visible_text(root)
+    fields = list(root.iter("input", "button"))
+    names = {field.get("name") for field in fields}
+    items = list(root.iter("li")) if CALENDAR_WORDS in text else []  # a site's menu has hundreds
+    arrows = [found[1] for image in root.iter("img") if (found := _ETAPE.search(image.get("src") or ""))]
+    slots = {
+        starts for href in cast(list[str], _STEP5_HREFS(root)) if (starts := _read_slot(href)) is not None
+    }
+    has_calendar = "planning_Booking" in page.text and bool(_CALENDAR(root))
     return Landmarks(
         url_step=_step_of(page.url),
         top_title=top_title,
@@ -223,18 +188,41 @@ def find_landmarks(page: Page, root: etree._Element) -> Landmarks:
         action=action,
         action_step=_step_of(action or ""),
         form_text=visible_text(form) if form is not None else "",
-        has_condition=has_condition,
-        counters=tuple(counters.values()),
-        has_finish=has_finish,
-        next_values=frozenset(next_values),
-        errors=tuple(errors),
-        items=tuple(items),
-        etape=etape,
+        has_condition="condition" in names,
+        counters=_read_counters(root, fields),
+        has_finish="finishButton" in names,
+        next_values=frozenset(
+            fold(field.get("value") or visible_text(field))
+            for field in fields
+            if field.get("name") == "nextButton"
+        ),
+        errors=tuple(visible_text(item) for item in items if _is_error(item)),
+        items=tuple(visible_text(item) for item in items),
+        etape=arrows[-1] if arrows else None,
         has_calendar=has_calendar,
         slots=tuple(Slot(starts) for starts in sorted(slots)),
         week_end=_read_week_end(text) if has_calendar or slots else None,
         text=text,
     )
+
+
+def _read_counters(root: etree._Element, fields: list[etree._Element]) -> tuple[CounterChoice, ...]:
+    radios = [field for field in fields if field.get("name") == "planning" and field.get("type") == "radio"]
+    if not radios:
+        return ()
+    labels = {label.get("for") or "": visible_text(label) for label in root.iter("label")}
+    counters: dict[str, CounterChoice] = {}
+    for radio in radios:
+        key = radio.get("value") or ""
+        if key.isascii() and key.isdigit():
+            label = labels.get(radio.get("id") or f"planning{key}", "")
+            counters.setdefault(key, CounterChoice(key, label))
+    return tuple(counters.values())
+
+
+def _is_error(item: etree._Element) -> bool:
+    parent = item.getparent()
+    return parent is not None and "error" in (parent.get("class") or "").split()
 
 
 def _is_module_form(form: etree._Element) -> bool:
