@@ -549,7 +549,7 @@ def read_week(page: Page) -> Reading:
     found = (_read_slot(link.get("href") or "") for link in root.iter("a"))
     return Reading(
         outcome=Outcome.UNRECOGNISED,
-        rule="ezbooking.week",
+        rule="ezbooking.unrecognised.week-fragment",
         slots=tuple(Slot(starts) for starts in sorted({starts for starts in found if starts is not None})),
         horizon_end=_read_week_end(visible_text(root)),
     )
