@@ -24,7 +24,7 @@ HOSTS = 100
 TIMES = 2  # how often each scene is played
 SETTINGS = {"GUICHETS_MAX_HOSTS": HOSTS, "DOWNLOAD_TIMEOUT": 10}
 # An editor's own words on a page without any frame of the platform: said once, in one source.
-WITHOUT_A_RULE = {"closed-editorial": "unrecognised"}
+WITHOUT_A_RULE: dict[str, str] = {}
 
 WHOLE = {"whole", "chunked", "late"}
 
