@@ -21,6 +21,7 @@ from guichets import database as guichets_database
 from guichets.database import embedded
 
 HOME_VARIABLE = "PYTEST_DATABASE_HOME"  # tells xdist's workers where the run's server lives
+SERVER_VARIABLE = "PYTEST_DATABASE_SERVER"  # DSN of another server, to test another version of PostgreSQL
 TEMPLATE = "template_guichets"
 
 _made_home = pytest.StashKey[Path]()
@@ -60,7 +61,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def database_server() -> str:
     """The DSN of the run's server, with the template made."""
-    server = embedded.join(Path(os.environ[HOME_VARIABLE]))
+    server = os.environ.get(SERVER_VARIABLE) or embedded.join(Path(os.environ[HOME_VARIABLE]))
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(1)")  # of this run's workers; kept until closed
         found = connection.execute(
