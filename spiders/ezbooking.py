@@ -451,7 +451,7 @@ class EzbookingSpider(DeskSpider):
         spider._dates_full_weeks = configuration.read_from(crawler.settings, "GUICHETS_EZJSCORE")
         return spider
 
-    _dates_full_weeks: bool
+    _dates_full_weeks = True  # without a crawl: what was not asked then has no answer in the archive
 
     def read(self, page: Page) -> Reading:
         return read_page(page)
