@@ -71,12 +71,17 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One response an observation rests on."""
+    """One response an observation rests on, and where the archive holds it (None without archive)."""
 
     url: str
     status: int
-    sha256: str  # of the body after decompression, in hexadecimal
+    sha256: str  # of the body after decompression (as received where that fails), in hexadecimal
     size: int  # bytes of that body
+    file: str | None = None  # relative to GUICHETS_HOME
+    offset: int | None = None  # of the record in that file
+    length: int | None = None  # bytes of the record in that file
+    record_id: str | None = None  # urn:uuid:… of the WARC record
+    digest: str | None = None  # SHA-256 of those bytes, in hexadecimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,8 @@ class Observation:
     note: str | None = None  # why a value was normalised or an outcome forced; never exported
     host: str = ""
     fencing_token: int | None = None  # of the lease this was observed under
+    supersedes: UUID | None = None  # the observation this one corrects, of the same instant
+    contributor: str | None = None  # id of the person who gave the page; never exported
 
     def __post_init__(self) -> None:
         if self.observed_at.tzinfo is None:
@@ -121,7 +128,19 @@ class Observation:
             raise ValueError(f"observation {self.id}: an outcome needs the rule that decided it")
 
     def exported(self) -> dict[str, Any]:
-        """The fields of an exported line, in their order, as plain values: instants in ISO 8601 with zone."""
+        """The fields of an exported line, in their order, as plain values: instants in ISO 8601 with zone.
+
+        Addresses of the evidence are without session, token or slot handle.
+        """
+        from guichets.evidence.scrub import scrub_url  # its package is slow to import
+
+        fields = self.plain()
+        for part in fields["evidence"]:
+            part["url"] = scrub_url(part["url"], self.family)
+        return fields
+
+    def plain(self) -> dict[str, Any]:
+        """The same fields with nothing taken out, for the database and the spool."""
         return {name: _plain(getattr(self, name)) for name in EXPORT_FIELDS}
 
 

@@ -44,12 +44,14 @@ HTTPPROXY_ENABLED = True  # an institution's own proxy, from the environment; th
 DEFAULT_REQUEST_HEADERS = {
     "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
     "Accept-Language": "fr",
+    "Accept-Encoding": "gzip, deflate, br",  # what the archive's readers decode too; Scrapy would add zstd
 }
 
 DOWNLOADER_MIDDLEWARES = {
     "guichets.crawl.robots.RobotsMiddleware": 850,
     "guichets.crawl.gate.GateMiddleware": 900,  # after whatever may change a request
-    "guichets.crawl.pacing.PaceMiddleware": 950,  # last: what waits here leaves next
+    "guichets.crawl.pacing.PaceMiddleware": 950,  # what waits here leaves next
+    "guichets.crawl.archive.ArchiveMiddleware": 970,  # nearest the network: as sent, as received
     # Each costs every request its share of time, for what no probe needs.
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the gate knows the desk's host
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,
@@ -63,6 +65,7 @@ DOWNLOADER_MIDDLEWARES = {
 
 ITEM_PIPELINES = {
     "pipelines.validate.ValidatePipeline": 100,  # first: nothing that contradicts itself goes further
+    "pipelines.evidence.EvidencePipeline": 300,  # before postgres: a row must point at its proof
     "pipelines.postgres.PostgresPipeline": 500,
 }
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-from dataclasses import asdict
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Any, Self
-from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg import sql
@@ -22,13 +19,14 @@ from psycopg_pool import AsyncConnectionPool
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from guichets import catalogue, configuration, database
+from guichets import configuration, database
 from guichets.crawl import stats
 from guichets.crawl.preparation import keeps_in_postgres, worker_name
 from guichets.database.queries import load_queries
 from guichets.errors import DatabaseError
 from guichets.items import Observation
-from guichets.spool import Record, Segment, Spool, SpoolError
+from guichets.rows import COLUMNS, Record, record_of
+from guichets.spool import Segment, Spool, SpoolError
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +36,6 @@ BATCH_SECONDS = 0.5  # how long an observation waits for company
 BATCH_ROWS = 500
 RETRY_SECONDS = 5.0  # between two tries while the database is away
 
-COLUMNS = (
-    *("id", "probe", "crawl", "desk_id", "counter_key", "counter_label", "family", "departement"),
-    *("observed_at", "outcome", "rule", "purpose", "step", "first_slot", "second_slot", "slot_has_time"),
-    *("slot_count", "horizon_end", "http_status", "latency_ms", "requests", "evidence", "parser", "worker"),
-    *("note", "host", "fencing_token"),
-)
 SLOT_COLUMNS = ("observation_id", "observed_at", "starts_at", "has_time")
 
 
@@ -62,7 +54,6 @@ class PostgresPipeline:
         self._flushing = asyncio.Lock()
         self._months: set[tuple[int, int]] = set()
         self._drained = False
-        self._zones = {code: place.zone for code, place in catalogue.departements().items()}
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -73,7 +64,7 @@ class PostgresPipeline:
     async def process_item(self, item: Any) -> Any:
         if not isinstance(item, Observation):
             return item
-        record = self._record(item)
+        record = record_of(item, getattr(self._crawler.spider, "crawl_id", None))
         try:
             if self._segment is None:
                 self._segment = self._spool.new_segment()
@@ -213,7 +204,8 @@ class PostgresPipeline:
                 await cursor.execute(QUERIES["incoming_slots"])
                 async with cursor.copy(_copy_into("incoming_observations", COLUMNS)) as copy:
                     for record in records:
-                        await copy.write_row([record[column] for column in COLUMNS])
+                        # a record spooled by an older version lacks the newest columns
+                        await copy.write_row([record.get(column) for column in COLUMNS])
                 if any(record["slots"] for record in records):
                     async with cursor.copy(_copy_into("incoming_slots", SLOT_COLUMNS)) as copy:
                         for record in records:
@@ -230,30 +222,6 @@ class PostgresPipeline:
             self._pool = await database.open_pool(dsn, "writer", min_size=1, max_size=2)
         return self._pool
 
-    def _record(self, item: Observation) -> Record:
-        """A row as text PostgreSQL reads, the same in the spool and in COPY."""
-        zone = self._zones.get(item.departement, UTC)
-        crawl = getattr(self._crawler.spider, "crawl_id", None)
-        values: dict[str, Any] = {
-            **item.exported(),
-            "probe": str(item.probe),
-            "crawl": str(crawl) if crawl is not None else None,
-            "desk_id": item.desk,
-            "counter_key": item.counter,
-            "first_slot": _instant(item.first_slot, zone),
-            "second_slot": _instant(item.second_slot, zone),
-            "slot_has_time": isinstance(item.first_slot, datetime) if item.first_slot else None,
-            "evidence": json.dumps([asdict(part) for part in item.evidence], ensure_ascii=False),
-            "note": item.note,
-            "host": item.host,
-            "fencing_token": item.fencing_token,
-        }
-        record = {column: values[column] for column in COLUMNS}
-        record["slots"] = [
-            (_instant(slot.starts, zone), isinstance(slot.starts, datetime)) for slot in item.slots
-        ]
-        return record
-
     def _count(self, name: str, count: int) -> None:
         if self._crawler.stats is not None:
             self._crawler.stats.inc_value(name, count)
@@ -263,12 +231,3 @@ def _copy_into(table: str, columns: tuple[str, ...]) -> sql.Composed:
     return sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-
-
-def _instant(starts: datetime | date | None, zone: ZoneInfo | Any) -> str | None:
-    """An instant as text; a day without a time is its midnight in the département's zone."""
-    if starts is None:
-        return None
-    if not isinstance(starts, datetime):
-        starts = datetime.combine(starts, time.min, tzinfo=zone)
-    return starts.isoformat()

@@ -24,6 +24,7 @@ from scrapy.settings import BaseSettings
 from guichets import __version__, configuration
 from guichets.clock import Clock, SystemClock
 from guichets.crawl import stats
+from guichets.crawl.archive import CrawlArchive, open_later
 from guichets.crawl.control import ControlPages
 from guichets.crawl.faults import MAY_BE_OURS, read_failure
 from guichets.crawl.preparation import prepare, worker_name
@@ -67,10 +68,11 @@ class DeskSpider(Spider):
         spider.clock = SystemClock()
         spider._signature = Signature(
             family=cls.name,
-            parser=f"{cls.name}@{cls.parser_version}",
+            parser=spider.parser,
             worker=worker_name(crawler.settings),
         )
         spider.crawl_id = new_probe_id()
+        spider.archive = open_later(crawler.settings, spider.clock, cls.name)
         spider._max_hosts = configuration.read_from(crawler.settings, "GUICHETS_MAX_HOSTS")
         spider._lease_seconds = configuration.read_from(crawler.settings, "GUICHETS_LEASE")
         spider._control = ControlPages(crawler, spider.clock)
@@ -78,11 +80,17 @@ class DeskSpider(Spider):
 
     arguments: CrawlArguments
     crawl_id: UUID
+    archive: CrawlArchive | None  # None: GUICHETS_ARCHIVE=false
     _signature: Signature
     _max_hosts: int
     _lease_seconds: float
     _control: ControlPages
     _schedule: Schedule
+
+    @property
+    def parser(self) -> str:
+        """Family and version of its readers, as observations carry it."""
+        return f"{self.name}@{self.parser_version}"
 
     # What a family provides
 
@@ -145,8 +153,9 @@ class DeskSpider(Spider):
         visits: set[asyncio.Task[None]] = set()
         try:
             try:
+                archive_id = self.archive.id() if self.archive is not None else None
                 self._schedule = await asyncio.to_thread(
-                    prepare, self.crawler.settings, self.arguments, self.clock, self.crawl_id
+                    prepare, self.crawler.settings, self.arguments, self.clock, self.crawl_id, archive_id
                 )
                 await self._schedule.open()
             except GuichetsError as error:
@@ -169,6 +178,8 @@ class DeskSpider(Spider):
         until = began + minutes * 60 if minutes is not None else None
         claimed_at = reached_at = began
         while until is None or self.clock.monotonic() < until:
+            if self._cannot_prove():
+                break
             if len(visits) >= self._max_hosts:
                 await asyncio.wait(visits, return_when=asyncio.FIRST_COMPLETED)
                 continue
@@ -204,6 +215,12 @@ class DeskSpider(Spider):
                 break
         if visits:
             await asyncio.wait(visits)
+        if self._cannot_prove():
+            # told by the archive; what cannot be proved is not asked
+            raise CloseSpider("archive_failed")
+
+    def _cannot_prove(self) -> bool:
+        return self.archive is not None and self.archive.failure is not None
 
     async def _visit(self, lease: HostLease, queue: asyncio.Queue[Observation | None]) -> None:
         """Probe the due desks of one host, one after the other, then give the host back."""
@@ -211,7 +228,7 @@ class DeskSpider(Spider):
         renewal = asyncio.create_task(self._keep(lease))
         left = list(lease.desks)
         try:
-            while left:
+            while left and not self._cannot_prove():
                 due = left[0]
                 try:
                     lease.check(self.clock.monotonic())

@@ -27,6 +27,7 @@ from scrapy.http import Headers, Response
 from scrapy.responsetypes import responsetypes
 
 from guichets.crawl import meta
+from guichets.crawl.archive import WireFacts
 
 KEEP_ALIVE_SECONDS = 5.0  # shorter than the usual delay: a paced request never meets a half-dead connection
 
@@ -60,6 +61,7 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
                 proxy=self._extract_proxy_url_with_creds(request) if "proxy" in request.meta else None,
             ) as answer:
                 request.meta["download_latency"] = time.monotonic() - began
+                request.meta[meta.WIRE] = _wire_facts(answer)
                 body = await self._read_body(answer, request)
         except TimeoutError as error:
             raise DownloadTimeoutError(f"{request.url} took longer than {seconds:g} seconds") from error
@@ -88,6 +90,22 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
             if limit and size > limit:
                 raise DownloadCancelledError(f"{request.url} sends more than {limit} bytes")
         return b"".join(pieces)
+
+
+def _wire_facts(answer: aiohttp.ClientResponse) -> WireFacts:
+    """What the archive keeps of an exchange besides what Scrapy's request and response hold."""
+    version = answer.version
+    peer = getattr(answer, "_peername", None)
+    return WireFacts(
+        request_headers=tuple(
+            (name.encode("latin-1"), value.encode("utf-8"))
+            for name, value in answer.request_info.headers.items()
+        ),
+        response_headers=answer.raw_headers,
+        reason=answer.reason or "",
+        http_version=f"HTTP/{version.major}.{version.minor}" if version else "HTTP/1.1",
+        ip=peer[0] if peer else None,
+    )
 
 
 def _response(answer: aiohttp.ClientResponse, request: Request, body: bytes) -> Response:

@@ -19,6 +19,7 @@ from scrapy.exceptions import (
     UnsupportedURLSchemeError,
 )
 
+from guichets.crawl.archive import ArchiveFailed
 from guichets.crawl.gate import GateRefused
 from guichets.crawl.robots import RobotsForbidden, RobotsUnavailable
 from guichets.outcomes import Outcome
@@ -27,6 +28,7 @@ from guichets.schedule.lease import HostPaused, LeaseLost
 
 ROBOTS_RULE = "robots"
 PAUSED_RULE = "host.paused"
+ARCHIVE_RULE = "observer.archive"  # no observation without proof
 
 
 class RedirectLoop(Exception):
@@ -64,6 +66,8 @@ def read_failure(error: BaseException) -> Reading:
         return _reading(outcome, f"robots.{error.status}", None)
     if isinstance(error, HostPaused):
         return _reading(Outcome.BLOCKED if error.refused else Outcome.OVERLOADED, PAUSED_RULE, None)
+    if isinstance(error, ArchiveFailed):
+        return _reading(Outcome.OBSERVER_FAULT, ARCHIVE_RULE, str(error))
     if isinstance(error, LeaseLost):
         return _reading(Outcome.OBSERVER_FAULT, "lease.lost", None)
     if isinstance(error, RedirectLoop):

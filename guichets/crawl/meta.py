@@ -13,6 +13,9 @@ REDIRECTED = "guichets_redirected"  # the request follows the site's own answer
 CONTROL = "guichets_control"  # a page known to be up, to tell our fault from theirs
 ROBOTS = "guichets_robots"  # robots.txt itself
 SENT = "guichets_sent"  # set when the request leaves
+STARTED = "guichets_started"  # instant and monotonic seconds at which it left
+WIRE = "guichets_wire"  # WireFacts: heads as sent and as received
+ARCHIVED = "guichets_archived"  # Evidence of the response, once it is archived
 
 
 def lease_of(request: Request) -> HostLease | None:

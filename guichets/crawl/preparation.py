@@ -37,7 +37,11 @@ def keeps_in_postgres(settings: Mapping[str, Any]) -> bool:
 
 
 def prepare(
-    settings: Mapping[str, Any], arguments: CrawlArguments, clock: Clock, crawl_id: UUID | None = None
+    settings: Mapping[str, Any],
+    arguments: CrawlArguments,
+    clock: Clock,
+    crawl_id: UUID | None = None,
+    archive_id: UUID | None = None,
 ) -> Schedule:
     """Get everything ready and return the schedule, not yet opened. Blocking.
 
@@ -54,6 +58,7 @@ def prepare(
         dsn,
         arguments.selection,
         crawl_id=crawl_id or new_probe_id(),
+        archive_id=archive_id,
         worker=worker_name(settings),
         clock=clock,
         delay_seconds=delay_seconds,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -144,6 +144,11 @@ class LiveProbe(Probe):
         sent_at = self._clock.monotonic()
         try:
             response = await self._crawler.engine.download_async(request)
+        except Exception:
+            # an answer that cannot be unpacked was received nevertheless
+            if (archived := request.meta.get(meta.ARCHIVED)) is not None:
+                self._evidence.append(archived)
+            raise
         finally:
             if request.meta.get(meta.SENT):
                 self._requests += 1
@@ -154,14 +159,7 @@ class LiveProbe(Probe):
         self._status = response.status
         self.url = response.url
         self._latency_ms = round(latency * 1000)
-        self._evidence.append(
-            Evidence(
-                url=response.url,
-                status=response.status,
-                sha256=hashlib.sha256(response.body).hexdigest(),
-                size=len(response.body),
-            )
-        )
+        self._evidence.append(_evidence(request, response))
         return response
 
     def _redirect(self, request: Request, response: Response) -> Request | None:
@@ -178,6 +176,16 @@ class LiveProbe(Probe):
             return None
         follow.meta[meta.REDIRECTED] = True
         return follow
+
+
+def _evidence(request: Request, response: Response) -> Evidence:
+    """What the archive knows of the response, else (archive off) its hash alone."""
+    archived = request.meta.get(meta.ARCHIVED)
+    size = len(response.body)
+    if isinstance(archived, Evidence):
+        return replace(archived, size=size)
+    digest = hashlib.sha256(response.body).hexdigest()
+    return Evidence(url=response.url, status=response.status, sha256=digest, size=size)
 
 
 def page_of(response: Response) -> Page:

@@ -108,6 +108,31 @@ class ArchiveWriter:
             digest=hashlib.sha256(member).hexdigest(),
         )
 
+    def write_note(
+        self, note: Mapping[str, object], *, record_id: str, at: datetime, rests_on: Sequence[str] = ()
+    ) -> EvidenceRef:
+        """Archive what one observation established, under a record id of the caller's and its own instant.
+
+        ``rests_on``: the record ids of the pages it was read from.
+        """
+        file = self._current_file()
+        fields = [
+            ("WARC-Record-ID", f"<{record_id}>"),
+            ("WARC-Date", format_warc_date(at)),
+            *(("WARC-Concurrent-To", f"<{other}>") for other in rests_on),
+            ("Content-Type", "application/json"),
+        ]
+        body = _to_json(note)
+        member = pack_record("metadata", fields, body=body)
+        return EvidenceRef(
+            file=file.relative,
+            offset=file.append(member),
+            length=len(member),
+            sha256=hashlib.sha256(body).hexdigest(),
+            record_id=record_id,
+            digest=hashlib.sha256(member).hexdigest(),
+        )
+
     def sync(self) -> None:
         """Return when all that was written is on the disk."""
         if self._file is not None:

@@ -7,14 +7,17 @@ hour. Beside it: ``.open`` while a process writes it, ``.torn`` the bytes a cras
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from uuid import UUID, uuid4
 
 from guichets.evidence.errors import ArchiveError
 
 ARCHIVE = "archive"
+ID_NAME = "id"
 SUFFIX = ".warc.gz"
 OPEN_MARK = ".open"
 TORN_MARK = ".torn"
@@ -26,6 +29,26 @@ _NAME = re.compile(r"guichets-([A-Za-z0-9_.-]+)-(\d{4})-(\d{2})-(\d{2})T(\d{2})-
 
 def archive_folder(home: Path) -> Path:
     return home / ARCHIVE
+
+
+def archive_id(home: Path) -> UUID:
+    """The id that tells this archive's seals from another machine's, made the first time it is asked for."""
+    place = archive_folder(home) / ID_NAME
+    try:
+        return UUID(place.read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except ValueError:
+        raise ArchiveError(f"{place}: not the id of an archive; restore it from a copy") from None
+    draft = place.with_name(f".{ID_NAME}.draft-{os.getpid()}")
+    draft.write_text(f"{uuid4()}\n", encoding="ascii")
+    try:
+        os.link(draft, place)  # whole or not at all, and only the first of several processes
+    except FileExistsError:
+        pass  # another process was quicker
+    finally:
+        draft.unlink()
+    return archive_id(home)
 
 
 def day_folder(home: Path, day: date) -> Path:

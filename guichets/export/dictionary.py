@@ -122,8 +122,11 @@ _MEANINGS = (
     Field(
         "evidence",
         Kind.JSON,
-        "Réponses sur lesquelles la ligne repose : adresse, code HTTP, SHA-256 et taille en octets.",
-        "Responses the line rests on: url, status, sha256 and size in bytes.",
+        "Réponses sur lesquelles la ligne repose, dans l'ordre : url, status, sha256 et size (corps décodé), "
+        "puis leur place dans l'archive : file, offset, length, record_id, digest (SHA-256 de "
+        "l'enregistrement).",
+        "Responses the line rests on, in order: url, status, sha256 and size (of the decoded body), "
+        "then their place in the archive: file, offset, length, record_id, digest (SHA-256 of the record).",
     ),
     Field(
         "parser",

@@ -1,12 +1,12 @@
 -- Queries of `guichets export`.
 
 -- export_observations --
--- One line per observation in the order of time; bounds in this form let PostgreSQL skip whole months.
+-- One line per observation in force (not superseded) in the order of time; bounds in this form let PostgreSQL skip whole months.
 SELECT
     id, desk_id AS desk, counter_key AS counter, counter_label, family, departement, observed_at, outcome::text AS outcome, rule, purpose, step,
     first_slot, second_slot, slot_has_time, slot_count, horizon_end, http_status, latency_ms, requests, evidence,
     parser, worker
-FROM observations
+FROM observations_in_force
 WHERE observed_at >= coalesce(%(since)s::timestamptz, '-infinity')
   AND observed_at < coalesce(%(until)s::timestamptz, 'infinity')
   AND (%(departements)s::text[] IS NULL OR departement = ANY (%(departements)s::text[]))

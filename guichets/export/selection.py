@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from guichets.catalogue import departements
 from guichets.database.queries import load_queries
 from guichets.errors import ArgumentError
+from guichets.evidence.scrub import scrub_url
 
 ROWS_PER_FETCH = 2_000  # what the server sends at a time: a few megabytes at most
 
@@ -99,6 +100,7 @@ def _exported(row: Mapping[str, Any]) -> dict[str, Any]:
         "observed_at": row["observed_at"].astimezone(UTC),
         "first_slot": _slot(row["first_slot"], zone, has_time=has_time),
         "second_slot": _slot(row["second_slot"], zone, has_time=has_time),
+        "evidence": [part | {"url": scrub_url(part["url"], row["family"])} for part in row["evidence"]],
     }
 
 

@@ -37,6 +37,7 @@ class PostgresSchedule:
         selection: Selection,
         *,
         crawl_id: UUID,
+        archive_id: UUID | None = None,
         worker: str,
         clock: Clock,
         delay_seconds: float,
@@ -50,6 +51,7 @@ class PostgresSchedule:
         self._lease_seconds = lease_seconds
         self._selection = selection
         self._crawl_id = crawl_id
+        self._archive_id = archive_id
         self._parameters: dict[str, Any] = {
             "family": selection.family,
             "departements": list(selection.departements) if selection.departements is not None else None,
@@ -71,7 +73,12 @@ class PostgresSchedule:
         check_known(self._selection, desks=desks, departements=departements)
 
     async def open(self) -> None:
-        rows = await self._rows("start_crawl", crawl=self._crawl_id, arguments=Jsonb(asdict(self._selection)))
+        rows = await self._rows(
+            "start_crawl",
+            crawl=self._crawl_id,
+            archive=self._archive_id,
+            arguments=Jsonb(asdict(self._selection)),
+        )
         started_at: datetime = rows[0]["started_at"]
         self._parameters["started_at"] = started_at
 

@@ -1,7 +1,7 @@
 -- start_crawl --
 -- The crawl begins at the database's own instant: what a crawl of every desk counts from.
-INSERT INTO crawls (id, family, worker, version, arguments, started_at)
-VALUES (%(crawl)s, %(family)s, %(worker)s, %(version)s, %(arguments)s, now())
+INSERT INTO crawls (id, family, worker, version, arguments, started_at, archive)
+VALUES (%(crawl)s, %(family)s, %(worker)s, %(version)s, %(arguments)s, now(), %(archive)s)
 RETURNING started_at;
 
 -- known_desks --

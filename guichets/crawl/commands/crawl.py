@@ -61,7 +61,9 @@ def exit_status(found: dict[str, Any]) -> int:
         return 130
     probes = found.get(stats.PROBES, 0)
     faults = found.get(f"{stats.OUTCOME}/{Outcome.OBSERVER_FAULT}", 0)
-    lost_nothing = not found.get(stats.SPOOLED) and not found.get("spider_exceptions/count")
+    lost_nothing = not any(
+        found.get(name) for name in (stats.SPOOLED, stats.ARCHIVE_FAILED, "spider_exceptions/count")
+    )
     if reason != "finished" or (probes and faults == probes) or not lost_nothing:
         return 1
     return 0
