@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.resources import as_file
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from alembic import command, context
 from alembic.config import Config
@@ -25,10 +27,16 @@ def migrate(dsn: str, progress: Callable[[str], None] | None) -> list[str]:
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connect("owner", check=False, dsn=dsn), poolclass=NullPool
     )
-    with _running, _own_errors(), as_file(MIGRATIONS) as folder, engine.begin() as connection:
+    with (
+        _running,
+        _own_errors(),
+        tempfile.TemporaryDirectory(prefix="guichets-migrations-") as folder,
+        engine.begin() as connection,
+    ):
+        _copy(MIGRATIONS, Path(folder))  # alembic reads a folder, and ours may lie in an egg
         connection.exec_driver_sql("SET LOCAL search_path = public")
         config = Config()
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.set_main_option("script_location", folder.replace("%", "%%"))
         config.attributes["connection"] = connection
 
         def run(number: str) -> None:
@@ -40,6 +48,15 @@ def migrate(dsn: str, progress: Callable[[str], None] | None) -> list[str]:
         config.attributes["run"] = run
         command.upgrade(config, "head")
     return applied
+
+
+def _copy(source: Traversable, target: Path) -> None:
+    for entry in source.iterdir():
+        if entry.is_file():
+            (target / entry.name).write_bytes(entry.read_bytes())
+        elif not entry.name.startswith("__"):
+            (target / entry.name).mkdir()
+            _copy(entry, target / entry.name)
 
 
 @contextmanager

@@ -255,9 +255,13 @@ def _last_complaint(log: Path) -> str:
 
 
 def _ensure_database(postmaster: Postmaster, database: str) -> None:
-    with psycopg.connect(
-        host=postmaster.socket_folder, port=PORT, user="postgres", dbname="postgres", autocommit=True
-    ) as connection:
-        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone()
-        if found is None:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    try:
+        with psycopg.connect(
+            host=postmaster.socket_folder, port=PORT, user="postgres", dbname="postgres", autocommit=True
+        ) as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone()
+            if found is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[-1].rpartition("FATAL:")[2].strip()
+        raise EmbeddedServerError(f"The embedded PostgreSQL refuses to serve: {reason}") from None

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,7 +45,7 @@ def join(home: Path) -> str:
     """
     places = _places(home)
     with _joining, _plain_errors(places):
-        if places.folder not in _joined:
+        if not _has_joined(places):
             places.folder.mkdir(parents=True, exist_ok=True)
             _joined[places.folder] = _announce(places)
             atexit.register(_leave_a_keeper, places, os.getpid())
@@ -102,6 +103,15 @@ def _dsn(socket_folder: str) -> str:
     return f"postgresql://postgres@/{DATABASE}?host={quote(socket_folder, safe='')}&port={keeper.PORT}"
 
 
+def _has_joined(places: Places) -> bool:
+    """Whether this process holds its locks, in the folder that is there now: it may have been made anew."""
+    held = _joined.get(places.folder)
+    try:
+        return held is not None and os.path.samestat(os.fstat(held[0]), places.users_lock.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _announce(places: Places) -> tuple[int, ...]:
     """Hold the locks of a user, after waiting for a stop under way."""
     shared = open_lock(places.users_lock)
@@ -131,16 +141,17 @@ def _ensure_keeper(places: Places) -> None:
     descriptor = open_lock(places.keeper_lock)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        subprocess.run(
-            # Isolated and without site-packages: it needs neither, and starts in a few milliseconds.
-            [sys.executable or "python3", "-I", "-S", keeper.__file__, str(places.folder), str(descriptor)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(descriptor,),
-            start_new_session=True,  # out of reach of the terminal's Ctrl-C and hang-up
-            check=True,
-        )
+        with as_file(files("guichets.database").joinpath("keeper.py")) as script:  # out of an egg, too
+            subprocess.run(
+                # Isolated and without site-packages: it needs neither, and starts in a few milliseconds.
+                [sys.executable or "python3", "-I", "-S", script, places.folder, str(descriptor)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(descriptor,),
+                start_new_session=True,  # out of reach of the terminal's Ctrl-C and hang-up
+                check=True,
+            )
     except subprocess.CalledProcessError as error:
         raise EmbeddedServerError(
             f"{places.folder}: the process that stops the server ended with status {error.returncode}"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import shutil
 import socket
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from guichets.database.schema import migrations
-from tests.database.conftest import Home
+from tests.database.conftest import PROJECT, Home
 from tests.database.seeds import add_desk, observe
 from tests.database_fixtures import Database
 
@@ -22,6 +24,14 @@ def test_upgrade_tells_what_it_applies_and_then_has_nothing_to_do(home: Home) ->
     second = home.run("db", "upgrade")
     assert (second.returncode, second.stderr) == (0, "")
     assert second.stdout.startswith(f"Schema {NEWEST}, nothing to do: ")
+
+
+def test_a_zipped_package_starts_the_server_and_applies_its_migrations(home: Home, tmp_path: Path) -> None:
+    egg = shutil.make_archive(str(tmp_path / "egg"), "zip", PROJECT, "guichets")
+    done = home.run("db", "upgrade", PYTHONPATH=egg)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Schema {NEWEST}, {len(migrations())} applied: ")
+    home.wait_until_stopped()
 
 
 def test_url_prints_an_address_that_works_while_the_server_is_held(home: Home) -> None:

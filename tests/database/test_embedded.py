@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
+from guichets.database import embedded
 from tests.database.conftest import GUICHETS, Home, end, printed_dsn
 
 ENDINGS = [
@@ -147,6 +149,43 @@ def test_any_folder_can_be_a_home(make_home: Callable[[str], Home], name: str) -
     assert _answers(dsn)
     end(holder, signal.SIGTERM)
     home.wait_until_stopped()
+
+
+def test_a_home_that_was_removed_is_joined_anew_by_the_same_process(
+    new_home: Home,
+) -> None:
+    program = (
+        "import shutil, sys; from pathlib import Path; from guichets.database import embedded\n"
+        "home = Path(sys.argv[1])\n"
+        "embedded.join(home); embedded.stop(home); shutil.rmtree(home)\n"
+        "print(embedded.join(home), flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [*GUICHETS[:2], program, new_home.path],
+        env=new_home.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        dsn = process.stdout.readline().strip()
+        assert [user.pid for user in embedded.users(new_home.path)] == [process.pid]
+        assert _answers(dsn)
+        process.kill()
+    new_home.wait_until_stopped()
+
+
+def test_more_connections_than_the_server_takes_are_one_clear_line(home: Home) -> None:
+    _, dsn = home.hold()
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                stack.enter_context(psycopg.connect(dsn))
+        done = home.run("db", "status")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "guichets: The embedded PostgreSQL refuses to serve: sorry, too many clients already\n"
+    )
 
 
 def test_two_homes_are_two_servers(make_home: Callable[[str], Home]) -> None:
