@@ -1,3 +1,8 @@
 """Fixtures live in files by theme; this one only names them."""
 
-pytest_plugins = ["tests.database_fixtures", "tests.sandbox_fixtures", "tests.crawl_fixtures"]
+pytest_plugins = [
+    "tests.database_fixtures",
+    "tests.sandbox_fixtures",
+    "tests.crawl_fixtures",
+    "tests.week_fixtures",
+]

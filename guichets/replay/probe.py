@@ -1,0 +1,156 @@
+"""A visit made again from the archive: the family's own walk, answered by what was archived. No network.
+
+The walk is today's, so that the archive is read exactly as a live visit would be. What it asks is looked for
+among the visit's exchanges, in their order; what was never asked then has no answer, and the walk is told so
+as it would be of a page that does not come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from guichets.catalogue.model import Desk
+from guichets.evidence import ArchivedPage
+from guichets.outcomes import Outcome
+from guichets.page import CounterChoice, Page, Reading
+from guichets.visit import MAX_REDIRECTS, REDIRECT_AS_IS, Probe, ProbeStopped, read_headers, redirect_target
+
+NOT_ARCHIVED = Reading(
+    outcome=Outcome.UNRECOGNISED,
+    rule="replay.not-archived",
+    note="today's readers would have asked for a page that was not asked for then",
+)
+UNREAD_HEADERS = frozenset({b"date", b"set-cookie", b"content-encoding", b"transfer-encoding", b"age"})
+"""Of no meaning for a reader, and different at each visit: left out, so that equal pages are read once."""
+
+
+class NotInArchive(Exception):
+    """What the walk asks for is not among the visit's archived exchanges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One archived exchange: what was asked, and the page as readers see it."""
+
+    method: str
+    url: str
+    request_body: bytes
+    finished_at: datetime
+    location: str | None
+    page: Page
+    sha256: str  # of the page's body, as its evidence says and the archive was checked against
+
+
+def answer_of(archived: ArchivedPage, body: bytes, sha256: str) -> Answer:
+    """An archived exchange, its body decoded, as a replay uses it."""
+    headers = read_headers(pair for pair in archived.headers if pair[0].lower() not in UNREAD_HEADERS)
+    return Answer(
+        method=archived.method,
+        url=archived.url,
+        request_body=archived.request_body,
+        finished_at=archived.finished_at,
+        location=headers.get("location"),
+        page=Page(url=archived.url, status=archived.status, headers=headers, body=body),
+        sha256=sha256,
+    )
+
+
+class Memory:
+    """Readings of pages already read: readers are pure, and most pages of an archive are repetitions."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._most = most
+        self._readings: dict[tuple[object, ...], Reading] = {}
+
+    def read(self, read: Callable[[Page], Reading], answer: Answer) -> Reading:
+        page = answer.page
+        key = (read, page.url, page.status, tuple(page.headers.items()), answer.sha256)
+        found = self._readings.get(key)
+        if found is None:
+            if len(self._readings) >= self._most:
+                self._readings.clear()
+            found = self._readings[key] = read(page)
+        return found
+
+
+class ReplayedProbe(Probe):
+    """One visit from its archived exchanges; the clock is that of the page read last."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        zone: ZoneInfo,
+        read: Callable[[Page], Reading],
+        answers: Sequence[Answer],
+        memory: Memory | None = None,
+    ) -> None:
+        super().__init__(desk, zone, read)
+        self._answers = answers
+        self._memory = memory or Memory()
+        self._next = 0
+        self._instant = answers[0].finished_at
+
+    @property
+    def asked(self) -> int:
+        """How many exchanges were found and used up, or passed over on the way."""
+        return self._next
+
+    @property
+    def counters(self) -> tuple[CounterChoice, ...]:
+        """The counters announced, in the page's order."""
+        return self._announced
+
+    def readings(self) -> dict[str | None, Reading]:
+        """What the walk concluded, by counter; None is the desk."""
+        return {line.counter.key if line.counter else None: line.reading for line in self._lines}
+
+    def now(self) -> datetime:
+        return self._instant
+
+    async def _ask(self, url: str, body: bytes | None, read: Callable[[Page], Reading]) -> Reading:
+        try:
+            answer = self._follow(*self._find(url, body))
+        except NotInArchive as error:
+            raise ProbeStopped(NOT_ARCHIVED, error) from error
+        self.url = answer.url
+        self._instant = answer.finished_at
+        return self._memory.read(read, answer)
+
+    def _find(self, url: str, body: bytes | None) -> tuple[int, Answer]:
+        """The next exchange that asked exactly this; those passed over were asked by other readers."""
+        method = "GET" if body is None else "POST"
+        for place in range(self._next, len(self._answers)):
+            answer = self._answers[place]
+            if answer.url == url and answer.method == method and answer.request_body == (body or b""):
+                return place, answer
+        raise NotInArchive(f"{method} {url}")
+
+    def _follow(self, place: int, answer: Answer) -> Answer:
+        """The end of the redirects that begin there."""
+        for _ in range(MAX_REDIRECTS + 1):
+            self._next = place + 1
+            target = redirect_target(answer.url, answer.page.status, answer.location)
+            if target is None:
+                return answer
+            place += 1
+            method = answer.method if answer.page.status in REDIRECT_AS_IS else "GET"
+            if place >= len(self._answers):
+                break
+            answer = self._answers[place]
+            if (answer.url, answer.method) != (target, method):
+                break
+        raise NotInArchive(f"the end of the redirects that begin at {self._answers[self._next - 1].url}")
+
+
+def walk_now(walk: Coroutine[Any, Any, None]) -> None:
+    """Run a walk to its end at once: a replayed probe never waits. ProbeStopped ends it, as it would live."""
+    try:
+        walk.send(None)
+    except (StopIteration, ProbeStopped):
+        return
+    walk.close()
+    raise RuntimeError("the walk waited for something other than its probe: the archive cannot answer that")
