@@ -92,7 +92,7 @@ def open_lock(path: Path) -> int:
 def is_held(path: Path) -> bool:
     """Whether some process holds the lock alone. Two askers do not disturb each other."""
     try:
-        descriptor = open_lock(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

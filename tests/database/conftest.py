@@ -80,8 +80,11 @@ class Home:
 
     def kill_keeper(self) -> None:
         os.kill(self.keeper_pid(), signal.SIGKILL)
+        self.wait_until_unwatched()
+
+    def wait_until_unwatched(self) -> None:
         lock = self.path / "postgres" / "keeper.lock"
-        wait_until(lambda: not keeper.is_held(lock), "the killed keeper is gone")
+        wait_until(lambda: not self.path.is_dir() or not keeper.is_held(lock), "the keeper is gone")
 
     def is_running(self) -> bool:
         return embedded.is_running(self.path)
@@ -124,7 +127,8 @@ def make_home() -> Iterator[Callable[[str], Home]]:
                 if stream is not None:
                     stream.close()
         embedded.stop(home.path)
-    shutil.rmtree(top, ignore_errors=True)
+        home.wait_until_unwatched()
+    shutil.rmtree(top)
 
 
 @pytest.fixture(scope="session")
@@ -135,9 +139,9 @@ def initialised() -> Iterator[Path]:
     first = Home(top / "var")
     holder, _ = first.hold()
     end(holder, signal.SIGTERM)
-    first.wait_until_stopped()
+    first.wait_until_unwatched()
     yield first.path / "postgres" / "data"
-    shutil.rmtree(top, ignore_errors=True)
+    shutil.rmtree(top)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
@@ -9,7 +11,6 @@ import psycopg
 import pytest
 
 from guichets import database as guichets_database
-from guichets.database import embedded
 from guichets.database.schema import MIGRATIONS, ensure_roles, migrations, read_migration
 from guichets.errors import SchemaOutOfDate
 from guichets.outcomes import GROUP_OF, Outcome
@@ -184,13 +185,12 @@ def test_preparing_a_database_of_the_users_only_checks_it(
     assert guichets_database.prepare() == empty_database.dsn
 
 
-def test_preparing_the_embedded_server_upgrades_it_even_twice_at_once(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home.hold()
-    monkeypatch.setattr(guichets_database.connection.configuration, "home", lambda: home.path)
-    with ThreadPoolExecutor(2) as pool:
-        prepared = set(pool.map(lambda _: guichets_database.prepare(), range(2)))
-    assert prepared == {embedded.address(home.path)}
-    with guichets_database.connect("writer", dsn=prepared.pop()) as connection:
-        assert guichets_database.schema_state(connection).is_current
+def test_preparing_the_embedded_server_upgrades_it_even_twice_at_once(home: Home) -> None:
+    program = "from guichets import database; database.connect('writer', dsn=database.prepare()).close()"
+    commands = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], env=home.environment, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    assert [(command.communicate(timeout=60)[1], command.returncode) for command in commands] == [("", 0)] * 2
