@@ -11,7 +11,7 @@ import sys
 import typer
 
 from guichets import __version__
-from guichets.cli import catalogue, db, demo, export, replay, sandbox, settings, status
+from guichets.cli import catalogue, contribute, db, demo, export, replay, sandbox, settings, status
 from guichets.errors import GuichetsError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(db.app, name="db")
 app.command()(demo.demo)
 app.command()(export.export)
+app.command("import")(contribute.import_)
 app.command()(replay.replay)
 app.command()(status.status)
 app.command()(sandbox.sandbox)
