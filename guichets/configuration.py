@@ -73,6 +73,13 @@ def _one_url(text: str) -> str:
     return urls[0] if urls else ""
 
 
+def _node_name(text: str) -> str:
+    name = text.strip()
+    if not all(character.isalnum() or character in "-_." for character in name):
+        raise ValueError("letters, digits, hyphens, dots or underscores")
+    return name
+
+
 def _contact(text: str) -> str:
     contact = text.strip()
     if not contact or any(character in contact for character in "\r\n()"):
@@ -118,7 +125,32 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "",
         str.strip,
-        "Name of this worker in observations and leases; unset, host name and process id.",
+        "Name of this worker in observations and leases; unset, GUICHETS_NODE and process id, or job.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_NODE",
+        "",
+        "",
+        _node_name,
+        "Name of this machine among those that share the work; unset, the host name.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_NODES",
+        "http://127.0.0.1:6800",
+        "",
+        _urls,
+        "Scrapyd nodes that `guichets nodes` and `guichets schedule` talk to, separated by commas.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_NODE_CREDENTIALS",
+        "",
+        "",
+        str.strip,
+        "File of the nodes' user names and passwords, one address per line, readable by its owner alone; "
+        "unset, `nodes.credentials` in GUICHETS_HOME.",
         environment=True,
     ),
     Setting(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -13,6 +12,7 @@ from guichets import catalogue, configuration, database
 from guichets.clock import Clock
 from guichets.errors import CatalogueError, ConfigurationError
 from guichets.items import new_probe_id
+from guichets.nodes.naming import node_name
 from guichets.schedule.arguments import CrawlArguments
 from guichets.schedule.lease import Schedule
 from guichets.schedule.memory import MemorySchedule
@@ -24,8 +24,13 @@ STORES = ("postgres", "none")
 
 
 def worker_name(settings: Mapping[str, Any]) -> str:
-    """The name observations and leases bear: the setting, else host name and process id."""
-    return configuration.read_from(settings, "GUICHETS_WORKER") or f"{socket.gethostname()}-{os.getpid()}"
+    """The name observations and leases bear: the setting, else the node's name and the process id.
+
+    Under Scrapyd the node sets it: ``guichets.nodes.naming.job_worker``.
+    """
+    return (
+        configuration.read_from(settings, "GUICHETS_WORKER") or f"{node_name()}-{os.getpid()}"
+    )
 
 
 def keeps_in_postgres(settings: Mapping[str, Any]) -> bool:

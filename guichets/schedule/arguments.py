@@ -11,6 +11,7 @@ from guichets.errors import ArgumentError
 from guichets.schedule.lease import Selection
 
 NAMES = ("departements", "desks", "due", "minutes")
+SCRAPYD_NAMES = frozenset({"_job", "_version"})  # Scrapyd hands them to every spider it starts
 LONGEST_MINUTES = 60 * 24 * 366
 
 
@@ -25,7 +26,7 @@ class CrawlArguments:
 def read_arguments(family: str, given: Mapping[str, Any]) -> CrawlArguments:
     """Read the arguments by their form. Raises ArgumentError in one line, with the value quoted."""
     for name in given:
-        if name not in NAMES:
+        if name not in NAMES and name not in SCRAPYD_NAMES:
             near = difflib.get_close_matches(name, NAMES, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise ArgumentError(f"-a {name}: unknown argument; known: {', '.join(NAMES)}.{hint}")

@@ -91,3 +91,7 @@ def test_known_places_and_desks_pass() -> None:
         desks=DESKS,
         departements=DEPARTEMENTS,
     )
+
+
+def test_what_scrapyd_adds_to_every_job_is_no_mistake() -> None:
+    assert read_arguments("ezbooking", {"_job": "3f2c", "_version": "1", "minutes": "5"}).minutes == 5
