@@ -43,6 +43,9 @@ CATALOGUES = {
     "functions": """
         SELECT proname, pg_get_functiondef(oid), proacl::text, obj_description(oid, 'pg_proc')
         FROM pg_proc WHERE pronamespace = 'public'::regnamespace""",
+    "triggers": """
+        SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger
+        WHERE NOT tgisinternal AND tgparentid = 0""",
     "types": """
         SELECT typname, obj_description(pg_type.oid, 'pg_type'),
             array_agg(enumlabel ORDER BY enumsortorder)::text
