@@ -1,11 +1,13 @@
-# make demo   a whole round against imaginary préfectures, from nothing to the table
-# make test   everything that must hold: style, types, tests
-# make bench  speed and memory, as ratios taken in one run
+# make demo     a whole round against imaginary préfectures, from nothing to the table
+# make test     everything that must hold: style, types, tests
+# make bench    speed and memory, as ratios taken in one run
+# make scrapyd  a node: Scrapyd on 127.0.0.1:6800, with a password made at the first start
+# make egg      dist/guichets.egg, for scrapyd-deploy
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test check lint bench lock clean
+.PHONY: help install demo test check lint bench scrapyd egg lock clean
 
 help:
 	@grep '^# make' Makefile | sed 's/^# //'
@@ -32,6 +34,12 @@ check test: install
 
 bench: install
 	$(BIN)/python -m tests.bench
+
+scrapyd: install
+	@cd deploy && GUICHETS_HOME=$(abspath $(or $(GUICHETS_HOME),var)) exec ../$(BIN)/scrapyd --pidfile=
+
+egg: install
+	@$(BIN)/python deploy/egg.py dist/guichets.egg
 
 lock:
 	$(BIN)/python -m pip install --quiet uv

@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.sandbox_fixtures",
     "tests.crawl_fixtures",
     "tests.week_fixtures",
+    "tests.scrapyd_fixtures",
 ]
