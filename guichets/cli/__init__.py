@@ -11,7 +11,7 @@ import sys
 import typer
 
 from guichets import __version__
-from guichets.cli import catalogue, contribute, db, demo, export, replay, sandbox, settings, status
+from guichets.cli import catalogue, contribute, db, demo, evidence, export, replay, sandbox, settings, status
 from guichets.errors import GuichetsError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(db.app, name="db")
+app.add_typer(evidence.app, name="evidence")
 app.command()(demo.demo)
 app.command()(export.export)
 app.command("import")(contribute.import_)

@@ -103,14 +103,17 @@ class ArchiveReader:
             )
         return page
 
-    def records(self, path: Path) -> Iterator[tuple[int, int, WarcRecord]]:
+    def records(self, path: Path, *, start: int = 0) -> Iterator[tuple[int, int, WarcRecord]]:
         """Offset, length and record, in order; ArchiveError where the file stops being sound."""
-        for offset, length, data in read_members(path, limit=self._record_limit):
+        for offset, length, data in read_members(path, start=start, limit=self._record_limit):
             yield offset, length, parse_record(data, f"{path.name}@{offset}")
 
-    def pages(self, path: Path) -> Iterator[tuple[int, int, ArchivedPage]]:
-        """Offset, length and exchange of each response and revisit of a file, revisits resolved."""
-        for offset, length, record in self.records(path):
+    def pages(self, path: Path, *, start: int = 0) -> Iterator[tuple[int, int, ArchivedPage]]:
+        """Offset, length and exchange of each response and revisit of a file, revisits resolved.
+
+        ``start``: the offset of the first record looked at.
+        """
+        for offset, length, record in self.records(path, start=start):
             if record.type in ("response", "revisit"):
                 yield offset, length, _build_page(self._resolved(record, path, offset + length))
 

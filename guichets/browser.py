@@ -1,0 +1,63 @@
+"""Finds a Chromium on this machine, and says how to get one where there is none.
+
+Nothing is ever downloaded: a browser named by GUICHETS_BROWSER, else one of the system's, else Playwright's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from guichets.errors import ConfigurationError
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+HOW_TO_GET_ONE = (
+    "no Chromium was found. Install one (Debian, Ubuntu: apt-get install chromium; elsewhere: "
+    "playwright install chromium), or set GUICHETS_BROWSER to the path of one"
+)
+# Everything but what a route answers itself leads to a port where nobody listens, loopback included.
+CUT_OFF = (
+    "--proxy-server=http://127.0.0.1:1",
+    "--proxy-bypass-list=<-loopback>",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--disable-background-networking",
+    "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,NetworkPrediction",
+)
+
+
+class BrowserNotFound(ConfigurationError):
+    """No Chromium on this machine, or GUICHETS_BROWSER names none."""
+
+
+def find_browser() -> Path:
+    """The Chromium to use. Raises BrowserNotFound."""
+    named = os.environ.get("GUICHETS_BROWSER", "").strip()
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise BrowserNotFound(f"GUICHETS_BROWSER={named!r}: no program stands there that can be run")
+        return Path(found)
+    for name in NAMES:
+        found = shutil.which(name)
+        if found is not None:
+            return Path(found)
+    own = _of_playwright()
+    if own is not None and own.is_file():
+        return own
+    raise BrowserNotFound(HOW_TO_GET_ONE)
+
+
+def wants_sandbox() -> bool:
+    """Chromium's own sandbox cannot be had as root; everywhere else it stays on."""
+    return os.geteuid() != 0
+
+
+def _of_playwright() -> Path | None:
+    from playwright.sync_api import Error, sync_playwright
+
+    try:
+        with sync_playwright() as playwright:
+            return Path(playwright.chromium.executable_path)
+    except Error:
+        return None
