@@ -11,7 +11,20 @@ import sys
 import typer
 
 from guichets import __version__
-from guichets.cli import catalogue, contribute, db, demo, evidence, export, replay, sandbox, settings, status
+from guichets.cli import (
+    catalogue,
+    contribute,
+    db,
+    demo,
+    evidence,
+    export,
+    nodes,
+    replay,
+    sandbox,
+    schedule,
+    settings,
+    status,
+)
 from guichets.errors import GuichetsError
 
 app = typer.Typer(
@@ -24,9 +37,11 @@ app = typer.Typer(
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(db.app, name="db")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(schedule.app, name="schedule")
 app.command()(demo.demo)
 app.command()(export.export)
 app.command("import")(contribute.import_)
+app.command()(nodes.nodes)
 app.command()(replay.replay)
 app.command()(status.status)
 app.command()(sandbox.sandbox)
