@@ -35,6 +35,7 @@ KEEP_ALIVE_SECONDS = 5.0  # shorter than the usual delay: a paced request never 
 class OnceDownloadHandler(AiohttpDownloadHandler):
     """One request on the wire for each request asked."""
 
+    lazy = True  # made at the first request: `scrapy shell` makes eager ones before its loop runs
     experimental = False  # accepted knowingly; Scrapy would warn at each start
 
     def __init__(self, crawler: Crawler) -> None:
