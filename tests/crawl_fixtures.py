@@ -183,6 +183,10 @@ class Workshop:
         """A fresh database with the current schema."""
         return self._stack.enter_context(contextmanager(_fresh)(self._server, TEMPLATE))
 
+    def empty_database(self) -> Database:
+        """A fresh database without any schema of ours."""
+        return self._stack.enter_context(contextmanager(_fresh)(self._server, "template1"))
+
     def sandbox(self, **options: object) -> RunningSandbox:
         box = start_sandbox(self._new_folder("sandbox"), **options)
         self._stack.callback(_end, box.process)
