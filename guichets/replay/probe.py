@@ -63,6 +63,7 @@ class Memory:
     """Readings of pages already read: readers are pure, and most pages of an archive are repetitions."""
 
     def __init__(self, most: int = 20_000) -> None:
+        self.is_timeless = True  # set to False by a walk that asks what time it is
         self._most = most
         self._readings: dict[tuple[object, ...], Reading] = {}
 
@@ -109,7 +110,13 @@ class ReplayedProbe(Probe):
         return {line.counter.key if line.counter else None: line.reading for line in self._lines}
 
     def now(self) -> datetime:
+        self._memory.is_timeless = False
         return self._instant
+
+    def conclude(self, reading: Reading, counter: CounterChoice | None = None) -> None:
+        was_timeless = self._memory.is_timeless
+        super().conclude(reading, counter)  # stamps the line, which is no question of the walk's
+        self._memory.is_timeless = was_timeless
 
     async def _ask(self, url: str, body: bytes | None, read: Callable[[Page], Reading]) -> Reading:
         try:

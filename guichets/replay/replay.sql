@@ -7,7 +7,7 @@ SELECT
     line.id, line.probe, line.crawl, line.desk_id, line.counter_key, line.counter_label, line.family,
     line.departement, line.observed_at, line.outcome::text AS outcome, line.rule, line.purpose, line.step,
     line.slot_has_time, line.slot_count, line.horizon_end, line.http_status, line.latency_ms, line.requests,
-    line.evidence, line.parser, line.worker, line.note, line.host, line.fencing_token, line.contributor,
+    line.evidence::text AS evidence, line.parser, line.worker, line.note, line.host, line.fencing_token, line.contributor,
     CASE WHEN line.first_slot IS NOT NULL THEN ARRAY(
         SELECT slots.starts_at FROM slots
         WHERE slots.observation_id = line.id AND slots.observed_at = line.observed_at

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -23,6 +25,7 @@ from guichets.outcomes import Outcome
 
 QUERIES = load_queries("guichets.replay", "replay.sql")
 ROWS_PER_FETCH = 2_000
+Row = Mapping[str, Any]
 LONGEST_VISIT = timedelta(hours=6)  # 40 counters, three pages each, the slowest pace, a pause
 
 
@@ -62,15 +65,46 @@ def count_visits(connection: psycopg.Connection[Any], selection: Selection) -> i
     return int(row[0]) if row else 0
 
 
-def read_visits(connection: psycopg.Connection[Any], selection: Selection) -> Iterator[RecordedVisit]:
-    """The visits, one after the other; needs an open transaction, and holds one batch of rows at a time."""
+def read_visits(connection: psycopg.Connection[Any], selection: Selection) -> Iterator[Sequence[Row]]:
+    """The rows of each visit, the desk's last; needs an open transaction, and holds one batch at a time.
+
+    Left out: visits whose desk's line lies beyond the bounds, or was never written.
+    """
     with connection.cursor(name="guichets_replay", row_factory=dict_row) as cursor:
         cursor.itersize = ROWS_PER_FETCH
-        cursor.execute(QUERIES["visits"], _parameters(selection))
-        for _, rows in groupby(cursor, key=lambda row: row["probe"]):
-            visit = _visit(list(rows))
-            if visit is not None and selection.holds(visit.desk_line.observed_at):
+        cursor.execute(QUERIES["visits"], _parameters(selection), binary=True)
+        for _, rows in groupby(cursor, key=itemgetter("probe")):
+            visit = list(rows)
+            if visit[-1]["counter_key"] is None and selection.holds(visit[-1]["observed_at"]):
                 yield visit
+
+
+def signature(rows: Sequence[Row]) -> tuple[object, ...]:
+    """Equal for visits of a desk that met the same pages on one day and established the same.
+
+    Pages are the same when their hashes are. The day counts, because dates are judged by that of the visit.
+    """
+    last = rows[-1]
+    pages = json.loads(last["evidence"])
+    return (
+        last["desk_id"],
+        last["purpose"],
+        last["observed_at"].date(),
+        *[tuple(str(row[name]) for name in _ESTABLISHED) for row in rows],
+        *[(part["url"], part["status"], part["sha256"], part.get("file") is None) for part in pages],
+    )
+
+
+_ESTABLISHED = (
+    "counter_key",
+    "outcome",
+    "rule",
+    "step",
+    "slot_count",
+    "horizon_end",
+    "slot_has_time",
+    "slots",
+)
 
 
 def _parameters(selection: Selection) -> dict[str, Any]:
@@ -83,14 +117,12 @@ def _parameters(selection: Selection) -> dict[str, Any]:
     }
 
 
-def _visit(rows: list[dict[str, Any]]) -> RecordedVisit | None:
-    """None for a visit whose desk's line lies beyond the bounds, or was never written."""
+def visit_of(rows: Sequence[Row]) -> RecordedVisit:
+    """A visit from its rows."""
     last = rows[-1]
-    if last["counter_key"] is not None:
-        return None
     place = departements()[last["departement"]]
     lines = [_observation(row, place.zone) for row in rows]
-    refs = [_ref(part) for part in last["evidence"]]
+    refs = [_ref(part) for part in json.loads(last["evidence"])]
     desk = Desk(
         id=last["desk_id"],
         family=last["family"],
@@ -128,7 +160,7 @@ def _ref(part: Mapping[str, Any]) -> EvidenceRef | None:
     )
 
 
-def _observation(row: Mapping[str, Any], zone: ZoneInfo) -> Observation:
+def _observation(row: Row, zone: ZoneInfo) -> Observation:
     has_time = row["slot_has_time"] is not False
     slots = [Slot(_starts(instant, zone, has_time=has_time)) for instant in sorted(row["slots"])]
     return Observation(
@@ -151,7 +183,7 @@ def _observation(row: Mapping[str, Any], zone: ZoneInfo) -> Observation:
         http_status=row["http_status"],
         latency_ms=row["latency_ms"],
         requests=row["requests"],
-        evidence=tuple(Evidence(**part) for part in row["evidence"]),
+        evidence=tuple(Evidence(**part) for part in json.loads(row["evidence"])),
         parser=row["parser"],
         worker=row["worker"],
         slots=tuple(slots),

@@ -1,5 +1,6 @@
 """All benches, one after the other."""
 
-from tests.bench import crawl
+from tests.bench import crawl, replay
 
 crawl.main()
+replay.main()
