@@ -45,6 +45,9 @@ lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml deploy/requirements.in --constraint requirements.lock --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --quiet -o deploy/requirements.lock
 
 clean:
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache build dist
