@@ -39,6 +39,25 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _slot(text: str) -> float:
+    value = _seconds(text)
+    if value < 1:
+        raise ValueError("a number of seconds, 1 or more")
+    return value
+
+
+def _hours(text: str) -> tuple[int, int]:
+    expected = "two hours of the day such as 7-22, the first one 4 or later, the last one 23 or earlier"
+    parts = text.split("-")
+    try:
+        first, last = (int(part) for part in parts)
+    except ValueError:
+        raise ValueError(expected) from None
+    if not 4 <= first < last <= 23:
+        raise ValueError(expected)
+    return first, last
+
+
 def _positive_integer(text: str) -> int:
     try:
         value = int(text)
@@ -169,11 +188,25 @@ SETTINGS: tuple[Setting, ...] = (
         "Least time between two visits of the same form.",
     ),
     Setting(
-        "GUICHETS_PROBE_INTERVAL",
+        "GUICHETS_BASELINE_DAY",
+        "7-22",
+        "hours",
+        _hours,
+        "From when to when a desk is probed once in each day slot, in its own zone; the rest is night.",
+    ),
+    Setting(
+        "GUICHETS_BASELINE_DAY_SLOT",
         3600.0,
         "seconds",
-        _seconds,
-        "Time from one baseline probe of a desk to the next.",
+        _slot,
+        "Length of a baseline slot by day: one probe at a random instant of each; a missed one stays missed.",
+    ),
+    Setting(
+        "GUICHETS_BASELINE_NIGHT_SLOT",
+        10_800.0,
+        "seconds",
+        _slot,
+        "Length of a baseline slot at night.",
     ),
     Setting("GUICHETS_MAX_HOSTS", 64, "hosts", _positive_integer, "Hosts one worker holds at once."),
     Setting(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import parse_qsl, urlsplit
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -69,7 +70,7 @@ class Gate:
             return None
         reason = "not-allowed"
         for row in self.rows:
-            if row.method != ask.method or re.fullmatch(row.path, path, re.ASCII) is None:
+            if row.method != ask.method or _whole(row.path).fullmatch(path) is None:
                 continue
             if row.redirect_only and not ask.redirected:
                 continue
@@ -94,7 +95,7 @@ class Gate:
         except ValueError:
             return False
         path = self.plain_path(parts.path)
-        return any(row.method == "GET" and re.fullmatch(row.path, path, re.ASCII) for row in self.rows)
+        return any(row.method == "GET" and _whole(row.path).fullmatch(path) for row in self.rows)
 
     def plain_path(self, path: str) -> str:
         """The path without the prefixes under which the platform shows the same page."""
@@ -113,6 +114,11 @@ def same_host(desk_host: str, name: str, port: int | None) -> bool:
     return desk.port == port or (desk.port in default_ports and port in default_ports)
 
 
+@cache
+def _whole(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
 def _is_ascii(body: bytes) -> bool:
     return body.isascii()
 
@@ -128,7 +134,7 @@ def _holds_exactly(text: str, wanted: Mapping[str, str] | None) -> bool:
     return (
         sorted(names) == sorted(wanted)
         and ";" not in text
-        and all(re.fullmatch(wanted[name], value, re.ASCII) for name, value in pairs)
+        and all(_whole(wanted[name]).fullmatch(value) for name, value in pairs)
     )
 
 

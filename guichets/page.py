@@ -64,11 +64,15 @@ class Page:
     @cached_property
     def root(self) -> etree._Element | None:
         """The parsed document before its footer, where trap words live; None when nothing parses."""
-        text = self.text
-        footer = _FOOTER.search(text)
+        markup = self.body
+        try:
+            markup.decode("utf-8")
+        except UnicodeDecodeError:
+            markup = self.text.encode("utf-8", "replace")
+        footer = _FOOTER.search(markup)
         if footer:
-            text = text[: footer.start()]
-        markup = text.replace("\x00", "").encode("utf-8", "replace")
+            markup = markup[: footer.start()]
+        markup = markup.replace(b"\x00", b"")  # libxml2 would take it for the end
         if not markup.strip():
             return None
         parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
@@ -113,12 +117,14 @@ def _charset(label: str) -> str | None:
 
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f\ufffd]")
-_FOOTER = re.compile(r"<footer[\s>]", re.IGNORECASE)
+_FOOTER = re.compile(rb"<footer[\s>]", re.IGNORECASE)
 
 
 def fold(text: str) -> str:
     """Text as it is compared: white space folded, typographic apostrophes straight, accents composed."""
-    return " ".join(unicodedata.normalize("NFC", text).replace("\u2019", "'").split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).replace("\u2019", "'")
+    return " ".join(text.split())
 
 
 _STRING = etree.XPath("string()", smart_strings=False)  # several times faster than joining itertext()

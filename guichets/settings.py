@@ -4,6 +4,8 @@ Guichets' own settings (``GUICHETS_…``) are declared in ``guichets.configurati
 by ``-s`` or, where marked, by the environment.
 """
 
+from urllib.request import getproxies
+
 from guichets import __version__, configuration
 from guichets.items import EXPORT_FIELDS
 
@@ -39,7 +41,7 @@ ROBOTSTXT_OBEY = False  # guichets.crawl.robots obeys, and honours Crawl-delay t
 COOKIES_ENABLED = False  # each probe keeps its own jar, gone with it
 REDIRECT_ENABLED = True  # for `scrapy shell`; probes follow redirects hop by hop
 METAREFRESH_ENABLED = False  # a page never sends us anywhere by itself
-HTTPPROXY_ENABLED = True  # an institution's own proxy, from the environment; there is no rotation
+HTTPPROXY_ENABLED = bool(getproxies())  # an institution's own, from the environment; there is no rotation
 
 DEFAULT_REQUEST_HEADERS = {
     "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
@@ -56,6 +58,7 @@ DOWNLOADER_MIDDLEWARES = {
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the gate knows the desk's host
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,
     "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": None,  # the handler knows
+    "scrapy.downloadermiddlewares.stats.DownloaderStats": None,  # the pace counts requests and answers
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,  # a cached page is no observation
     "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
     "scrapy.downloadermiddlewares.cookies.CookiesMiddleware": None,

@@ -10,32 +10,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from scrapy import Spider
+from scrapy import Request, Spider
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
 
 from guichets import __version__, configuration
-from guichets.clock import Clock, SystemClock
+from guichets.clock import AgreedClock
 from guichets.crawl import stats
 from guichets.crawl.archive import CrawlArchive, open_later
 from guichets.crawl.control import ControlPages
 from guichets.crawl.faults import MAY_BE_OURS, read_failure
 from guichets.crawl.preparation import prepare, worker_name
 from guichets.crawl.probe import LiveProbe, Signature, page_of
-from guichets.errors import DatabaseError, GuichetsError
+from guichets.errors import DatabaseError, DatabaseUnreachable, GuichetsError
 from guichets.gate import NOTHING, Gate
 from guichets.items import Observation, new_probe_id
 from guichets.outcomes import Outcome
 from guichets.page import Page, Reading
 from guichets.schedule.arguments import CrawlArguments, read_arguments
-from guichets.schedule.lease import DueDesk, HostLease, HostPaused, LeaseLost, Schedule
+from guichets.schedule.lease import (
+    LEASE_MARGIN,
+    DueDesk,
+    HostLease,
+    HostPaused,
+    LeaseLost,
+    Purpose,
+    Schedule,
+)
 from guichets.visit import Probe, ProbeStopped
 
 logger = logging.getLogger(__name__)
@@ -43,6 +52,7 @@ logger = logging.getLogger(__name__)
 DATABASE_PATIENCE_SECONDS = 300.0  # a crawl that could not claim for that long ends
 DATABASE_RETRY_SECONDS = 5.0
 POLL_SECONDS = 1.0  # between two looks for a host that another worker may give back
+ITEMS_POLL_SECONDS = 0.02  # how soon the end of the last pipeline is noticed
 STOP_POLL_SECONDS = 0.2  # how soon probes under way notice that Scrapy is stopping
 YIELD_QUEUE = 500  # observations waiting for the pipelines before visits slow down
 
@@ -58,14 +68,14 @@ class DeskSpider(Spider):
     gate: ClassVar[Gate] = NOTHING
     parser_version: ClassVar[int] = 0  # grows whenever a reader may read a page differently
 
-    clock: Clock
+    clock: AgreedClock
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
         arguments = read_arguments(cls.name, kwargs)
         spider = super().from_crawler(crawler)
         spider.arguments = arguments
-        spider.clock = SystemClock()
+        spider.clock = AgreedClock()
         spider._signature = Signature(
             family=cls.name,
             parser=spider.parser,
@@ -86,6 +96,8 @@ class DeskSpider(Spider):
     _lease_seconds: float
     _control: ControlPages
     _schedule: Schedule
+    _until: float | None = None  # monotonic seconds at which no visit begins any more
+    _broken: Exception | None = None  # why the crawl cannot go on
 
     @property
     def parser(self) -> str:
@@ -129,25 +141,51 @@ class DeskSpider(Spider):
         """Claim hosts, visit their due desks, yield observations until there is nothing left to do."""
         queue: asyncio.Queue[Observation | None] = asyncio.Queue(YIELD_QUEUE)
         crew = asyncio.create_task(self._crew(queue))
-        watch = asyncio.create_task(self._cancel_when_stopping(crew))
-        try:
-            while (observation := await queue.get()) is not None:
-                yield observation
-            await crew
-        finally:
-            watch.cancel()
+        self._hold_engine_for(crew, queue)
+        while (observation := await queue.get()) is not None:
+            yield observation
+        await crew
+
+    def _hold_engine_for(self, crew: asyncio.Task[None], queue: asyncio.Queue[Observation | None]) -> None:
+        """Make Scrapy wait for the crew when it closes, and the crew end when Scrapy is closing.
+
+        Scrapy waits for the requests it has in progress; one that is never sent stands for the crew. It also
+        stops taking items from start(), so what is left then is handed over.
+        """
+        engine = self.crawler.engine
+        assert engine is not None
+        slot = engine._slot
+        assert slot is not None
+        hold = Request("about:crew")
+
+        async def cancel_when_closing() -> None:
+            while engine.running and slot.closing is None:  # noqa: ASYNC110 - Scrapy has no event for this
+                await asyncio.sleep(STOP_POLL_SECONDS)
             crew.cancel()
-            while not crew.done() or not queue.empty():
+
+        watch = asyncio.create_task(cancel_when_closing())
+
+        def end(_: object) -> None:
+            watch.cancel()
+            if self._is_closing():
                 while not queue.empty():
                     self._hand_over(queue.get_nowait())
-                await asyncio.wait([crew], timeout=0.05)
+            self._letting_go = asyncio.create_task(let_go())
 
-    async def _cancel_when_stopping(self, crew: asyncio.Task[None]) -> None:
-        """Scrapy may cancel start() while it is suspended at a yield, where it cannot notice."""
+        async def let_go() -> None:
+            """Not before the pipelines are through: Scrapy would wait for them and never learn of their end."""
+            while engine.scraper.slot is not None and engine.scraper.slot.itemproc_size:
+                await asyncio.sleep(ITEMS_POLL_SECONDS)
+            slot.remove_request(hold)
+
+        slot.add_request(hold)
+        crew.add_done_callback(end)
+
+    def _is_closing(self) -> bool:
         engine = self.crawler.engine
-        while engine is not None and engine.running:  # noqa: ASYNC110 - Scrapy has no event for this
-            await asyncio.sleep(STOP_POLL_SECONDS)
-        crew.cancel()
+        return (
+            engine is None or not engine.running or engine._slot is None or engine._slot.closing is not None
+        )
 
     async def _crew(self, queue: asyncio.Queue[Observation | None]) -> None:
         visits: set[asyncio.Task[None]] = set()
@@ -168,7 +206,8 @@ class DeskSpider(Spider):
                 await asyncio.gather(*visits, return_exceptions=True)
             if hasattr(self, "_schedule"):
                 await self._schedule.close()
-            await queue.put(None)
+            if not self._is_closing():
+                await queue.put(None)
 
     async def _claim_and_visit(
         self, queue: asyncio.Queue[Observation | None], visits: set[asyncio.Task[None]]
@@ -176,9 +215,10 @@ class DeskSpider(Spider):
         began = self.clock.monotonic()
         minutes = self.arguments.minutes
         until = began + minutes * 60 if minutes is not None else None
+        self._until = until
         claimed_at = reached_at = began
-        while until is None or self.clock.monotonic() < until:
-            if self._cannot_prove():
+        while not self._is_time_up():
+            if self._cannot_prove() or self._broken is not None:
                 break
             if len(visits) >= self._max_hosts:
                 await asyncio.wait(visits, return_when=asyncio.FIRST_COMPLETED)
@@ -188,7 +228,7 @@ class DeskSpider(Spider):
                 lease = await self._schedule.claim()
                 next_due = await self._schedule.next_due_seconds() if lease is None else 0.0
                 reached_at = now
-            except DatabaseError as error:
+            except DatabaseUnreachable as error:
                 if now - reached_at > DATABASE_PATIENCE_SECONDS:
                     self._fault("database_away", str(error))
                 logger.warning("%s; trying again", error, extra={"action": "database_away"})
@@ -196,7 +236,7 @@ class DeskSpider(Spider):
                 continue
             if lease is not None:
                 claimed_at = now
-                visit = asyncio.create_task(self._visit(lease, queue))
+                visit = asyncio.create_task(self._visit_or_break(lease, queue))
                 visits.add(visit)
                 visit.add_done_callback(visits.discard)
                 continue
@@ -218,6 +258,18 @@ class DeskSpider(Spider):
         if self._cannot_prove():
             # told by the archive; what cannot be proved is not asked
             raise CloseSpider("archive_failed")
+        if self._broken is not None:
+            self._fault("schedule_failed", str(self._broken))
+
+    def _is_time_up(self) -> bool:
+        return self._until is not None and self.clock.monotonic() >= self._until
+
+    async def _visit_or_break(self, lease: HostLease, queue: asyncio.Queue[Observation | None]) -> None:
+        """A bug of ours, or what PostgreSQL refuses, ends the crawl: else the host is claimed for ever."""
+        try:
+            await self._visit(lease, queue)
+        except Exception as error:  # noqa: BLE001 - told when the crawl ends, which it does now
+            self._broken = error
 
     def _cannot_prove(self) -> bool:
         return self.archive is not None and self.archive.failure is not None
@@ -225,14 +277,15 @@ class DeskSpider(Spider):
     async def _visit(self, lease: HostLease, queue: asyncio.Queue[Observation | None]) -> None:
         """Probe the due desks of one host, one after the other, then give the host back."""
         self._count(stats.HOSTS_VISITED)
-        renewal = asyncio.create_task(self._keep(lease))
+        guards = [asyncio.create_task(work) for work in (self._keep(lease), self._cut_short_at_end(lease))]
         left = list(lease.desks)
         try:
-            while left and not self._cannot_prove():
+            while left and not self._cannot_prove() and not self._is_time_up():
                 due = left[0]
+                probe = self._new_probe(due, lease)
                 try:
                     lease.check(self.clock.monotonic())
-                    await self._begin(lease, due)
+                    purpose = await self._begin(lease, due, probe)
                 except HostPaused as pause:
                     if pause.refused:  # our visits are refused: said for each desk, nothing sent
                         for desk in left:
@@ -242,11 +295,14 @@ class DeskSpider(Spider):
                 except LeaseLost:
                     break
                 left.pop(0)
-                for observation in await self._probe(due, lease):
-                    await queue.put(observation)
-                self._schedule.finish(lease, due.desk.id)
+                if purpose is None:  # its slot is over, or somebody visited it meanwhile
+                    continue
+                probe.purpose = purpose
+                await self._deliver(await self._probe(due, probe), queue)
+                self._schedule.finish(lease, due)
         finally:
-            renewal.cancel()
+            for guard in guards:
+                guard.cancel()
             if left:
                 self._count(stats.DESKS_LEFT, len(left))
                 logger.info(
@@ -262,29 +318,52 @@ class DeskSpider(Spider):
                     extra={"action": "lease_not_released"},
                 )
 
-    async def _begin(self, lease: HostLease, due: DueDesk) -> None:
-        """Tell the schedule; with the database away, what is leased may be visited until the lease ends."""
-        try:
-            await self._schedule.begin(lease, due.desk.id)
-        except DatabaseError as error:
-            logger.warning("%s; going on under the lease", error, extra={"action": "database_away"})
+    async def _begin(self, lease: HostLease, due: DueDesk, probe: LiveProbe) -> Purpose | None:
+        """Tell the schedule. No visit begins without it: another worker could begin the same one."""
+        while True:
+            try:
+                return await self._schedule.begin(lease, due, probe.id)
+            except DatabaseUnreachable as error:
+                logger.warning(
+                    "%s; the visit of %s waits", error, due.desk.id, extra={"action": "database_away"}
+                )
+                await self.clock.sleep(min(DATABASE_RETRY_SECONDS, self._lease_seconds / 10))
 
     async def _keep(self, lease: HostLease) -> None:
         """Renew the lease while the visit lasts."""
+        pause = self._lease_seconds / 3
         while True:
-            await self.clock.sleep(self._lease_seconds / 3)
+            await self.clock.sleep(pause)
             try:
                 await self._schedule.renew(lease)
+                pause = self._lease_seconds / 3
             except DatabaseError as error:
                 logger.warning(
                     "%s; lease of %s not renewed", error, lease.host, extra={"action": "not_renewed"}
                 )
+                pause = min(DATABASE_RETRY_SECONDS, self._lease_seconds / 10)
 
-    async def _probe(self, due: DueDesk, lease: HostLease) -> list[Observation]:
-        """One probe. Nothing that happens in it ends the crawl or loses it."""
-        probe = LiveProbe(
+    async def _cut_short_at_end(self, lease: HostLease) -> None:
+        """Await no answer beyond the lease: half the margin later, still before anybody else may begin."""
+        while not lease.lost:
+            left = lease.expires_at + self._lease_seconds * LEASE_MARGIN / 2 - self.clock.monotonic()
+            if left <= 0:
+                logger.warning(
+                    "the lease was not renewed in time, the host is left alone: %s",
+                    lease.host,
+                    extra={"action": "lease_lost"},
+                )
+                lease.give_back()
+                return
+            await self.clock.sleep(min(left, self._lease_seconds))
+
+    def _new_probe(self, due: DueDesk, lease: HostLease) -> LiveProbe:
+        return LiveProbe(
             due, lease, crawler=self.crawler, clock=self.clock, read=self.read, signature=self._signature
         )
+
+    async def _probe(self, due: DueDesk, probe: LiveProbe) -> list[Observation]:
+        """One probe. Nothing that happens in it ends the crawl or loses it."""
         try:
             await self.walk(probe)
             probe.stop(NO_CONCLUSION)
@@ -294,7 +373,7 @@ class DeskSpider(Spider):
                 self._hand_over(observation)
             raise
         except ProbeStopped as stop:
-            probe.stop(await self._whose_fault(stop.reading, lease.host))
+            probe.stop(await self._whose_fault(stop.reading, due.desk.host))
             if stop.reading.rule == "observer.exception":
                 self._log_exception(due, stop.cause)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not lose the probe
@@ -305,12 +384,9 @@ class DeskSpider(Spider):
     async def _stopped_before(
         self, due: DueDesk, lease: HostLease, pause: HostPaused, queue: asyncio.Queue[Observation | None]
     ) -> None:
-        probe = LiveProbe(
-            due, lease, crawler=self.crawler, clock=self.clock, read=self.read, signature=self._signature
-        )
+        probe = self._new_probe(due, lease)
         probe.stop(read_failure(pause))
-        for observation in self._counted(probe):
-            await queue.put(observation)
+        await self._deliver(self._counted(probe), queue)
 
     async def _whose_fault(self, reading: Reading, host: str) -> Reading:
         """Try the control pages before a host is blamed for what may be our own network."""
@@ -326,6 +402,19 @@ class DeskSpider(Spider):
         self._count(f"{stats.OUTCOME}/{desk_line.outcome}")
         self._count(f"{stats.RULE}/{desk_line.rule}")
         return observations
+
+    async def _deliver(
+        self, observations: list[Observation], queue: asyncio.Queue[Observation | None]
+    ) -> None:
+        """Give observations to start(); none is lost when Scrapy stops meanwhile."""
+        left = deque(observations)
+        try:
+            while left:
+                await queue.put(left[0])
+                left.popleft()
+        finally:
+            for observation in left:
+                self._hand_over(observation)
 
     def _hand_over(self, observation: Observation | None) -> None:
         """Give an observation to the pipelines although start() is being cancelled.

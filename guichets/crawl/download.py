@@ -47,7 +47,21 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
         connector._keepalive_timeout = KEEP_ALIVE_SECONDS
 
     async def download_request(self, request: Request) -> Response:
-        """Send, read the whole body, and say what went wrong in Scrapy's words."""
+        """Send, read the whole body, and say what went wrong in Scrapy's words.
+
+        Ends at once when the lease it is sent under is given back: Scrapy waits for every answer before it
+        stops, and nobody is there to read this one.
+        """
+        lease = meta.lease_of(request)
+        if lease is None:
+            return await self._download(request)
+        try:
+            async with lease.cut_short_when_given_back():
+                return await self._download(request)
+        except TimeoutError as error:
+            raise DownloadCancelledError(f"{request.url} is no longer waited for") from error
+
+    async def _download(self, request: Request) -> Response:
         seconds = request.meta.get("download_timeout", self._timeout_seconds)
         began = time.monotonic()
         try:

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Self
 
-from scrapy import Request, Spider
+from scrapy import Spider
+from scrapy.crawler import Crawler
 from scrapy.http import Response
 from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
 from guichets.items import Observation
 
-_scrapy_logger = logging.getLogger("scrapy.core.engine")
+QUIETED = (
+    "guichets",
+    "pipelines",
+    "scrapy",
+    "spiders",
+)  # loggers whose records are not built below LOG_LEVEL
 
 
 class QuietLogFormatter(LogFormatter):
-    """Pages at DEBUG, as Scrapy does; a desk's observation at INFO in one line."""
+    """A desk's observation at INFO in one line, a counter's at DEBUG.
+
+    Scrapy builds every record and lets its handler drop it; here a line nobody reads is not built. None
+    says nothing, as Scrapy documents; its annotation forgets it.
+    """
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        level = logging.getLevelName(crawler.settings.get("LOG_LEVEL"))
+        level = level if isinstance(level, int) else logging.DEBUG
+        for name in QUIETED:
+            logging.getLogger(name).setLevel(level)
+        return cls(level)
 
     def scraped(self, item: Any, response: Response | Failure | None, spider: Spider) -> LogFormatterResult:
         if not isinstance(item, Observation):
             return super().scraped(item, response, spider)
+        level = logging.INFO if item.counter is None else logging.DEBUG
+        if level < self._level:
+            return None  # type: ignore[return-value]
         return {
-            "level": logging.INFO if item.counter is None else logging.DEBUG,
+            "level": level,
             "msg": "%(desk)s%(counter)s: %(outcome)s (%(rule)s)",
             "args": {
                 "desk": item.desk,
@@ -30,14 +54,4 @@ class QuietLogFormatter(LogFormatter):
                 "outcome": item.outcome,
                 "rule": item.rule,
             },
-        }
-
-    def crawled(self, request: Request, response: Response, spider: Spider) -> LogFormatterResult:
-        if not _scrapy_logger.isEnabledFor(logging.DEBUG):
-            # None says nothing, as Scrapy documents; its annotation forgets it.
-            return None  # type: ignore[return-value]
-        return {
-            "level": logging.DEBUG,
-            "msg": "%(status)s %(request)s",
-            "args": {"status": response.status, "request": request},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from typing import Self
 
@@ -43,12 +44,14 @@ class PaceMiddleware:
             wait = lease.pace.wait_seconds(self._clock.monotonic())
             if wait <= 0:
                 break
-            await self._clock.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with lease.cut_short_when_given_back():
+                    await self._clock.sleep(wait)
         lease.pace.note_request(self._clock.monotonic(), uniform=random.uniform)
-        lease.requests += 1
+        lease.note_request(self._clock.monotonic())
         request.meta[meta.SENT] = True
 
-    def process_response(self, request: Request, response: Response) -> Response:
+    async def process_response(self, request: Request, response: Response) -> Response:
         lease = self._lease_for(request)
         if lease is None:
             return response
@@ -58,16 +61,20 @@ class PaceMiddleware:
         is_plain_robots_answer = request.meta.get(meta.ROBOTS) and response.status != 429
         if response.status in REFUSALS and not is_plain_robots_answer:
             lease.pace.note_refusal(now, wall, retry_after_seconds=asked)
+            lease.refusals.append(f"HTTP {response.status}")
         elif response.status >= 500:
             lease.pace.note_failure(now, retry_after_seconds=asked)
         else:
             lease.pace.note_answer(now)
+            return response
+        await lease.tell()
         return response
 
-    def process_exception(self, request: Request, exception: Exception) -> None:
+    async def process_exception(self, request: Request, exception: Exception) -> None:
         lease = self._lease_for(request)
         if lease is not None and request.meta.get(meta.SENT):
             lease.pace.note_failure(self._clock.monotonic())
+            await lease.tell()
 
     def _lease_for(self, request: Request) -> HostLease | None:
         if request.meta.get(meta.CONTROL) or request.url.startswith(("file:", "data:")):

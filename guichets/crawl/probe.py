@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from scrapy import Request
+from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 from scrapy.http.cookies import CookieJar
@@ -24,7 +24,7 @@ from guichets.crawl.faults import RedirectLoop, read_failure
 from guichets.gate import FORM_TYPE
 from guichets.items import Evidence, Observation, counter_observation_id, new_probe_id
 from guichets.page import Page, Reading
-from guichets.schedule.lease import DueDesk, HostLease
+from guichets.schedule.lease import DueDesk, HostLease, Purpose
 from guichets.visit import (
     MAX_REDIRECTS,
     REDIRECT_AS_IS,
@@ -47,7 +47,6 @@ class Signature:
     family: str
     parser: str
     worker: str
-    purpose: str = "baseline"
 
 
 class LiveProbe(Probe):
@@ -66,12 +65,14 @@ class LiveProbe(Probe):
         super().__init__(due.desk, ZoneInfo(due.timezone), read)
         self.id = new_probe_id()
         self.lease = lease
+        self.purpose: Purpose = "baseline"
         self._crawler = crawler
         self._clock = clock
         self._signature = signature
         # One jar per probe, gone with it: Scrapy's own middleware never purges its jars.
         self._jar = CookieJar()
         self._has_cookies = False
+        self._cookies: dict[str, bytes | None] = {}  # header by address, while the jar does not change
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -91,7 +92,7 @@ class LiveProbe(Probe):
             family=self._signature.family,
             departement=self.desk.departement,
             observed_at=line.observed_at,
-            purpose=self._signature.purpose,
+            purpose=self.purpose,
             http_status=line.http_status,
             latency_ms=line.latency_ms,
             requests=line.requests,
@@ -120,7 +121,11 @@ class LiveProbe(Probe):
         if body is not None:
             request.headers["Content-Type"] = FORM_TYPE
         if self._has_cookies:
-            self._jar.add_cookie_header(request)
+            if url not in self._cookies:
+                self._jar.add_cookie_header(request)
+                self._cookies[url] = request.headers.get("Cookie")
+            elif (cookie := self._cookies[url]) is not None:
+                request.headers["Cookie"] = cookie
         return request
 
     async def _ask(self, url: str, body: bytes | None, read: Callable[[Page], Reading]) -> Reading:
@@ -143,7 +148,12 @@ class LiveProbe(Probe):
         assert self._crawler.engine is not None
         sent_at = self._clock.monotonic()
         try:
-            response = await self._crawler.engine.download_async(request)
+            # Through every downloader middleware to the handler; the engine's queues stay aside, because
+            # the lease already gives one request at a time (decision 0002).
+            downloader = self._crawler.engine.downloader
+            response = await downloader.middleware.download_async(
+                downloader.handlers.download_request_async, request
+            )
         except Exception:
             # an answer that cannot be unpacked was received nevertheless
             if (archived := request.meta.get(meta.ARCHIVED)) is not None:
@@ -152,9 +162,16 @@ class LiveProbe(Probe):
         finally:
             if request.meta.get(meta.SENT):
                 self._requests += 1
+        if not isinstance(response, Response):
+            raise TypeError(f"a middleware answered {request} with {response!r} in place of a response")
+        self._crawler.signals.send_catch_log(
+            signals.response_received, response=response, request=request, spider=self._crawler.spider
+        )
+        logger.debug("%s %s", response.status, request)
         if b"Set-Cookie" in response.headers:
             self._jar.extract_cookies(response, request)
             self._has_cookies = True
+            self._cookies.clear()
         latency = request.meta.get("download_latency", self._clock.monotonic() - sent_at)
         self._status = response.status
         self.url = response.url

@@ -63,10 +63,11 @@ class RobotsMiddleware:
         host = meta.host_of(request.url)
         lease = meta.lease_of(request)
         known = self._parsed.get(host)
+        fetched = False
         record = known[0] if known else lease.robots if lease else None
         if record is None or self._clock.now() - record.fetched_at >= FRESH_FOR:
             record = await self._fetch(request, lease)
-            known = None
+            known, fetched = None, True
         if known is None:
             rules = Protego.parse(record.text) if record.text is not None else None
             self._parsed[host] = known = (record, rules)
@@ -77,6 +78,8 @@ class RobotsMiddleware:
             if delay is not None:
                 lease.crawl_delay_seconds = float(delay)
                 lease.pace.slow_down_to(float(delay))
+            if fetched and delay is not None:
+                await lease.tell()  # should this worker die now, the next one knows the pace
         return rules
 
     async def _fetch(self, request: Request, lease: HostLease | None) -> RobotsRecord:

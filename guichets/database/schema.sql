@@ -305,7 +305,7 @@ CREATE TABLE baseline_visits (
 CREATE INDEX baseline_visits_probe_idx ON baseline_visits (probe);
 COMMENT ON INDEX baseline_visits_probe_idx IS 'Serves begin_visit and coverage: the slot of an observation.';
 COMMENT ON TABLE baseline_visits IS
-    'The probe that was begun for each desk and slot: one at most, whatever the workers do. Only these enter rates.';
+    'The probe begun last for each desk and slot: one, whatever the workers do. Only these enter rates.';
 COMMENT ON COLUMN baseline_visits.slot_starts_at IS 'Start of the slot in which the visit began.';
 COMMENT ON COLUMN baseline_visits.probe IS 'observations.probe, once it has been observed.';
 COMMENT ON COLUMN baseline_visits.fencing_token IS 'Of the lease it was begun under.';
@@ -776,7 +776,8 @@ GRANT INSERT ON catalogue_versions, observations, slots TO guichets_writer;
 GRANT INSERT ON seals, evidence_holds, errata TO guichets_writer;
 GRANT UPDATE (released_at) ON evidence_holds TO guichets_writer;
 
--- What was begun, or done to a host, is never changed.
+-- What was done to a host is never changed; a visit that a dead worker began may be begun again.
 GRANT INSERT ON host_events, baseline_patterns, baseline_visits TO guichets_writer;
+GRANT UPDATE (begun_at, probe, fencing_token) ON baseline_visits TO guichets_writer;
 
-INSERT INTO alembic_version (version_num) VALUES ('0003');
+INSERT INTO alembic_version (version_num) VALUES ('0004');

@@ -76,8 +76,8 @@ def next_due(pattern: Pattern, desk_id: str, zone: ZoneInfo, now: datetime) -> d
 def replanned(pattern: Pattern, desk_id: str, zone: ZoneInfo, *, due_at: datetime, now: datetime) -> datetime:
     """When a desk that was due at ``due_at`` is due, seen from ``now``.
 
-    The same instant while its slot lasts. Afterwards that slot is missed, and the desk waits for its instant in
-    the present slot, which may be past or to come: an outage is not made up for in a burst.
+    The same instant while its slot lasts. Afterwards that slot is missed, and the desk waits for its instant
+    in the present slot, which may be past or to come: an outage is not made up for in a burst.
     """
     if pattern.slot_at(due_at, zone).ends_at > now:
         return due_at

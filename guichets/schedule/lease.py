@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
+from uuid import UUID
 
 from guichets.catalogue.model import Desk
 from guichets.schedule.pace import Pace
+
+Purpose = Literal["baseline", "watch"]
+"""What a visit counts for: a slot of the baseline schedule, or nothing but itself."""
 
 LEASE_MARGIN = 0.25  # share of the lease: we stop talking this long before another worker may begin
 
@@ -40,6 +47,8 @@ class DueDesk:
 
     desk: Desk
     timezone: str  # IANA name
+    due_at: datetime | None = None  # aware; None: now
+    is_new: bool = True  # never visited
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,15 +63,55 @@ class HostLease:
     robots: RobotsRecord | None = None
     lost: bool = False
     crawl_delay_seconds: float | None = None  # as robots.txt asks
+    forbidden: bool = False  # by an operator, meanwhile
     requests: int = 0  # sent since the lease was last saved
-    done: list[str] = field(default_factory=list)  # desks visited since the lease was last saved
+    peak_per_minute: int = 0  # most requests within a minute so far
+    refusals: list[str] = field(
+        default_factory=list
+    )  # since the lease was last saved: what the host answered
+    done: list[tuple[str, datetime]] = field(default_factory=list)  # likewise: desks visited, next due time
+    save: Callable[[], Awaitable[None]] | None = None  # makes the pace known to all workers, now
+    _sent_at: deque[float] = field(default_factory=deque)  # of the last minute
+    _under_way: set[asyncio.Timeout] = field(default_factory=set)
 
     def check(self, now: float) -> None:
         """Raise LeaseLost or HostPaused when nothing may be sent at ``now`` (monotonic seconds)."""
         if self.lost or now >= self.expires_at:
             raise LeaseLost(self.host)
+        if self.forbidden:
+            raise HostPaused(self.host, refused=False)
         if self.pace.is_paused(now):
             raise HostPaused(self.host, refused=self.pace.refused)
+
+    def note_request(self, now: float) -> None:
+        """A request is leaving: counted for the ledger of hosts."""
+        self.requests += 1
+        self._sent_at.append(now)
+        while self._sent_at[0] <= now - 60:
+            self._sent_at.popleft()
+        self.peak_per_minute = max(self.peak_per_minute, len(self._sent_at))
+
+    async def tell(self) -> None:
+        """Make what was just learnt of the host known to all workers, should this one die now."""
+        if self.save is not None and not self.lost:
+            await self.save()
+
+    @asynccontextmanager
+    async def cut_short_when_given_back(self) -> AsyncIterator[None]:
+        """What waits in here, for its turn or for an answer, ends by TimeoutError with the lease."""
+        async with asyncio.timeout(None) as limit:
+            self._under_way.add(limit)
+            try:
+                yield
+            finally:
+                self._under_way.discard(limit)
+
+    def give_back(self) -> None:
+        """Nothing more is sent to the host, and nothing more is awaited from it."""
+        self.lost = True
+        for limit in self._under_way:
+            limit.reschedule(0)
+        self._under_way.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +139,14 @@ class Schedule(Protocol):
     async def next_due_seconds(self) -> float | None:
         """Seconds until a desk of the selection may be claimed; None when none ever will."""
 
-    async def begin(self, lease: HostLease, desk_id: str) -> None:
-        """Record that a visit of the form begins. Raises LeaseLost when the token is stale."""
+    async def begin(self, lease: HostLease, due: DueDesk, probe: UUID) -> Purpose | None:
+        """Record that a visit of the form begins; None when it is not due any more.
 
-    def finish(self, lease: HostLease, desk_id: str) -> None:
-        """The visit is over: the form is due again one interval later."""
+        Raises LeaseLost when the token is stale, HostPaused when the host was paused or forbidden meanwhile.
+        """
+
+    def finish(self, lease: HostLease, due: DueDesk) -> None:
+        """The visit is over: the form is due again in the next slot."""
 
     async def renew(self, lease: HostLease) -> None:
         """Keep the host, and make its pace, pauses and robots.txt known to all workers."""

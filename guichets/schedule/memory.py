@@ -8,11 +8,12 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from guichets.catalogue.model import Catalogue
 from guichets.errors import ArgumentError
 from guichets.schedule.arguments import check_known
-from guichets.schedule.lease import DueDesk, HostLease, Selection
+from guichets.schedule.lease import DueDesk, HostLease, Purpose, Selection
 from guichets.schedule.pace import Pace
 
 
@@ -74,17 +75,17 @@ class MemorySchedule:
     async def next_due_seconds(self) -> float | None:
         return None
 
-    async def begin(self, lease: HostLease, desk_id: str) -> None:
-        return None
+    async def begin(self, lease: HostLease, due: DueDesk, probe: UUID) -> Purpose | None:
+        return "baseline"
 
-    def finish(self, lease: HostLease, desk_id: str) -> None:
+    def finish(self, lease: HostLease, due: DueDesk) -> None:
         return None
 
     async def renew(self, lease: HostLease) -> None:
         return None
 
     async def release(self, lease: HostLease) -> None:
-        return None
+        lease.give_back()
 
     async def close(self) -> None:
         return None

@@ -53,8 +53,12 @@ class Pace:
         self.ready_at = now + self._backed_off_seconds() * (1.0 + uniform(*JITTER))
 
     def note_answer(self, now: float) -> None:
-        """The host answered and is well."""
+        """The host answered and is well.
+
+        A whole delay is counted from here too: however late a request reached the host, it sees none closer.
+        """
         self.failures = 0
+        self.ready_at = max(self.ready_at, now + self.delay_seconds)
         self._end_refusal(now)
 
     def note_failure(self, now: float, *, retry_after_seconds: float | None = None) -> None:
@@ -73,6 +77,7 @@ class Pace:
         if self.strikes >= STRIKES_PER_DAY:
             pause = max(pause, seconds_to_midnight(wall))
         self.refused = True
+        self.ready_at = max(self.ready_at, now + self.delay_seconds)
         self.paused_until = max(self.paused_until, now + pause)
         self._heed(now, retry_after_seconds)
 

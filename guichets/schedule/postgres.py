@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.rows import dict_row
@@ -16,16 +19,26 @@ from psycopg.types.json import Jsonb
 
 from guichets import __version__, database
 from guichets.catalogue.model import Desk
-from guichets.clock import Clock
+from guichets.clock import AgreedClock, Clock
 from guichets.database.queries import load_queries
-from guichets.errors import DatabaseUnreachable
+from guichets.errors import DatabaseError, DatabaseUnreachable
 from guichets.schedule.arguments import check_known
-from guichets.schedule.lease import LEASE_MARGIN, DueDesk, HostLease, LeaseLost, RobotsRecord, Selection
-from guichets.schedule.pace import Pace
+from guichets.schedule.baseline import Pattern, next_due, replanned
+from guichets.schedule.lease import (
+    LEASE_MARGIN,
+    DueDesk,
+    HostLease,
+    LeaseLost,
+    Purpose,
+    RobotsRecord,
+    Selection,
+)
+from guichets.schedule.pace import MOST_DOUBLINGS, Pace
 
 logger = logging.getLogger(__name__)
 
 QUERIES = load_queries("guichets.schedule", "schedule.sql")
+ANSWER_SECONDS = 30.0  # longest wait for one statement: a cut network gives no sign
 
 
 class PostgresSchedule:
@@ -42,7 +55,7 @@ class PostgresSchedule:
         clock: Clock,
         delay_seconds: float,
         form_interval_seconds: float,
-        probe_interval_seconds: float,
+        pattern: Pattern,
         lease_seconds: float,
     ) -> None:
         self._dsn = dsn
@@ -50,6 +63,7 @@ class PostgresSchedule:
         self._delay_seconds = delay_seconds
         self._lease_seconds = lease_seconds
         self._selection = selection
+        self._pattern = pattern
         self._crawl_id = crawl_id
         self._archive_id = archive_id
         self._parameters: dict[str, Any] = {
@@ -58,7 +72,6 @@ class PostgresSchedule:
             "desks": list(selection.desks) if selection.desks is not None else None,
             "everything": selection.everything,
             "form_interval": timedelta(seconds=form_interval_seconds),
-            "interval": timedelta(seconds=probe_interval_seconds),
             "lease": timedelta(seconds=lease_seconds),
             "worker": worker,
             "version": __version__,
@@ -81,10 +94,18 @@ class PostgresSchedule:
         )
         started_at: datetime = rows[0]["started_at"]
         self._parameters["started_at"] = started_at
+        self._agree(started_at)
+        await self._rows(
+            "note_pattern",
+            day_from=self._pattern.day_from,
+            day_until=self._pattern.day_until,
+            day_slot=timedelta(seconds=self._pattern.day_slot_seconds),
+            night_slot=timedelta(seconds=self._pattern.night_slot_seconds),
+        )
 
     async def claim(self) -> HostLease | None:
         asked_at = self._clock.monotonic()
-        rows = await self._rows("claim_host")
+        rows = await self._rows("claim_any_host" if self._selection.everything else "claim_host")
         if not rows:
             return None
         row = rows[0]
@@ -93,39 +114,79 @@ class PostgresSchedule:
             ready_at=self._clock.monotonic() + (row["wait_seconds"] or 0.0),
             strikes=row["strikes"],
             strikes_on=row["strikes_on"],
+            failures=row["failures"],
         )
         pace.slow_down_to(row["least_delay_seconds"] or 0.0)
-        return HostLease(
+        if (ago := row["died_seconds_ago"]) is not None:  # its last request is not known
+            pace.ready_at = max(pace.ready_at, self._clock.monotonic() + pace.delay_seconds - ago)
+        desks = await self._rows("due_desks", host=row["host"])
+        if desks:
+            self._agree(desks[0]["now"])
+        lease = HostLease(
             host=row["host"],
             pace=pace,
             token=row["fencing_token"],
             expires_at=self._expiry(asked_at),
-            desks=[_due_desk(desk) for desk in await self._rows("due_desks", host=row["host"])],
+            desks=[_due_desk(desk) for desk in desks],
             robots=RobotsRecord(row["robots_txt"], row["robots_status"], row["robots_fetched_at"])
             if row["robots_fetched_at"] is not None
             else None,
         )
+        lease.save = partial(self._tell, lease)
+        return lease
 
     async def next_due_seconds(self) -> float | None:
         rows = await self._rows("next_due")
         return rows[0]["seconds"] if rows else None
 
-    async def begin(self, lease: HostLease, desk_id: str) -> None:
+    async def begin(self, lease: HostLease, due: DueDesk, probe: UUID) -> Purpose | None:
         lease.check(self._clock.monotonic())
-        done = list(lease.done)
-        rows = await self._rows("begin_visit", host=lease.host, token=lease.token, desk=desk_id, done=done)
-        if not rows:
-            lease.lost = True
+        now, zone = self._clock.now(), ZoneInfo(due.timezone)
+        due_at = due.due_at
+        if due_at is not None and not due.is_new:
+            due_at = replanned(self._pattern, due.desk.id, zone, due_at=due_at, now=now)
+        counts = due_at is None or due.is_new or due_at <= now
+        if not counts and not self._selection.everything:
+            await self._rows(
+                "postpone_desk", host=lease.host, token=lease.token, desk=due.desk.id, due=due_at
+            )
+            return None
+        done, requests = list(lease.done), lease.requests
+        (row,) = await self._rows(
+            "begin_visit",
+            host=lease.host,
+            token=lease.token,
+            desk=due.desk.id,
+            probe=probe,
+            slot=self._pattern.slot_at(now, zone).starts_at if counts else None,
+            wait=timedelta(seconds=lease.pace.wait_seconds(self._clock.monotonic())),
+            requests=requests,
+            peak=lease.peak_per_minute,
+            done=[desk_id for desk_id, _ in done],
+            done_due=[instant for _, instant in done],
+        )
+        if not row["is_held"]:
+            self._lose(lease)
             raise LeaseLost(lease.host)
         del lease.done[: len(done)]
+        lease.requests -= requests
+        self._heed(lease, row)
+        lease.check(self._clock.monotonic())
+        if not row["is_begun"]:
+            return None
+        return "baseline" if counts else "watch"
 
-    def finish(self, lease: HostLease, desk_id: str) -> None:
-        lease.done.append(desk_id)
+    def finish(self, lease: HostLease, due: DueDesk) -> None:
+        now = self._clock.now()
+        if self._selection.everything and due.due_at is not None and due.due_at > now and not due.is_new:
+            return  # an extra visit leaves the baseline schedule as it is
+        lease.done.append((due.desk.id, next_due(self._pattern, due.desk.id, ZoneInfo(due.timezone), now)))
 
     async def renew(self, lease: HostLease) -> None:
         await self._save(lease, ends=False)
 
     async def release(self, lease: HostLease) -> None:
+        lease.give_back()
         await self._save(lease, ends=True)
 
     async def close(self) -> None:
@@ -133,35 +194,62 @@ class PostgresSchedule:
             await self._connection.close()
             self._connection = None
 
+    async def _tell(self, lease: HostLease) -> None:
+        """Save a pause or a failure at once: a worker that dies now must not take it along."""
+        try:
+            await self._save(lease, ends=False)
+        except DatabaseError as error:
+            logger.warning("%s; lease of %s not renewed", error, lease.host, extra={"action": "not_renewed"})
+
     async def _save(self, lease: HostLease, *, ends: bool) -> None:
         asked_at = self._clock.monotonic()
         pace, robots, done, requests = lease.pace, lease.robots, list(lease.done), lease.requests
+        refusals = list(lease.refusals)
         rows = await self._rows(
             "save_host",
             host=lease.host,
             token=lease.token,
             wait=timedelta(seconds=pace.wait_seconds(asked_at)),
             pause=timedelta(seconds=max(0.0, pace.paused_until - asked_at)),
-            refused=pace.refused,
+            refusals=refusals,
             strikes=pace.strikes,
             strikes_on=pace.strikes_on,
+            failures=min(pace.failures, MOST_DOUBLINGS),
             crawl_delay=lease.crawl_delay_seconds,
             robots_txt=robots.text if robots else None,
             robots_status=robots.status if robots else None,
             robots_fetched_at=robots.fetched_at if robots else None,
             requests=requests,
-            done=done,
+            peak=lease.peak_per_minute,
+            done=[desk_id for desk_id, _ in done],
+            done_due=[instant for _, instant in done],
             ends=ends,
         )
         if not rows:
-            lease.lost = True
             logger.warning(
                 "the lease was lost, the host is left alone: %s", lease.host, extra={"action": "lease_lost"}
             )
+            self._lose(lease)
             return
         del lease.done[: len(done)]
+        del lease.refusals[: len(refusals)]
         lease.requests -= requests
         lease.expires_at = self._expiry(asked_at)
+        self._heed(lease, rows[0])
+
+    def _heed(self, lease: HostLease, row: Mapping[str, Any]) -> None:
+        """What an operator, or another family's worker before us, wants of the host."""
+        lease.forbidden = row["forbidden"]
+        if (seconds := row["paused_seconds"] or 0.0) > 0:
+            lease.pace.paused_until = max(lease.pace.paused_until, self._clock.monotonic() + seconds)
+
+    def _lose(self, lease: HostLease) -> None:
+        """Another worker may hold the host: nothing more is sent, what is under way is cut short."""
+        lease.give_back()
+
+    def _agree(self, instant: datetime) -> None:
+        if isinstance(self._clock, AgreedClock):
+            self._clock.agree(instant)
 
     def _expiry(self, asked_at: float) -> float:
         """Counted from before the question, and short of the real end: we stop before another begins."""
@@ -170,19 +258,26 @@ class PostgresSchedule:
     async def _rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         """Run one named query, connecting again when the last connection broke."""
         async with self._lock:
-            if self._connection is None or self._connection.closed:
-                self._connection = await database.connect_async(
-                    "writer", dsn=self._dsn, check=False, autocommit=True
-                )
             try:
-                async with self._connection.cursor(row_factory=dict_row) as cursor:
-                    await cursor.execute(QUERIES[query], {**self._parameters, **parameters})
-                    return await cursor.fetchall()
-            except psycopg.OperationalError as error:
-                await self._connection.close()
-                raise DatabaseUnreachable(f"PostgreSQL is away: {str(error).splitlines()[0]}") from error
+                async with asyncio.timeout(min(ANSWER_SECONDS, max(1.0, self._lease_seconds / 3))):
+                    if self._connection is None or self._connection.closed:
+                        self._connection = await database.connect_async(
+                            "writer", dsn=self._dsn, check=False, autocommit=True
+                        )
+                    async with self._connection.cursor(row_factory=dict_row) as cursor:
+                        await cursor.execute(QUERIES[query], {**self._parameters, **parameters})
+                        return await cursor.fetchall() if cursor.description else []
+            except (psycopg.OperationalError, TimeoutError) as error:
+                if self._connection is not None:
+                    with suppress(psycopg.Error):
+                        await self._connection.close()
+                reason = str(error).strip().splitlines() or ["no answer"]
+                raise DatabaseUnreachable(f"PostgreSQL is away: {reason[0]}") from error
+            except psycopg.Error as error:
+                raise DatabaseError(f"PostgreSQL refused {query}: {str(error).splitlines()[0]}") from error
 
 
 def _due_desk(row: Mapping[str, Any]) -> DueDesk:
-    fields = {name: value for name, value in row.items() if name != "timezone"}
-    return DueDesk(Desk(**fields), row["timezone"])
+    others = {"timezone", "next_due_at", "is_new", "now"}
+    fields = {name: value for name, value in row.items() if name not in others}
+    return DueDesk(Desk(**fields), row["timezone"], row["next_due_at"], row["is_new"])

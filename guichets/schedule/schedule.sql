@@ -11,31 +11,46 @@ SELECT id, family FROM desks WHERE closed_at IS NULL;
 -- known_departements --
 SELECT code FROM departements;
 
+-- note_pattern --
+-- How days are cut into baseline slots, kept with its date when it changes: coverage is counted by it.
+INSERT INTO baseline_patterns (since, day_from, day_until, day_slot, night_slot)
+SELECT now(), %(day_from)s, %(day_until)s, %(day_slot)s, %(night_slot)s
+WHERE NOT EXISTS (
+    SELECT
+    FROM (SELECT * FROM baseline_patterns ORDER BY since DESC LIMIT 1) AS latest
+    WHERE latest.day_from = %(day_from)s AND latest.day_until = %(day_until)s
+        AND latest.day_slot = %(day_slot)s AND latest.night_slot = %(night_slot)s
+)
+ON CONFLICT DO NOTHING;
+
 -- claim_host --
--- The host due longest whose lease is free or expired; the token grows by one at each claim.
-WITH due AS (
-    SELECT desks.host, min(desks.next_due_at) AS due_at
-    FROM desks
-    WHERE desks.closed_at IS NULL
-        AND desks.family = %(family)s
-        AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
-        AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
-        AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
-        AND CASE WHEN %(everything)s
-            THEN desks.last_probed_at IS NULL OR desks.last_probed_at < %(started_at)s
-            ELSE desks.next_due_at <= now()
-        END
-        AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - %(form_interval)s)
-    GROUP BY desks.host
-),
-chosen AS (
-    SELECT hosts.host
-    FROM hosts
-    JOIN due USING (host)
-    WHERE NOT hosts.forbidden
+-- The host claimable longest of the family's queue, whose lease is free or expired; the token grows by one at
+-- each claim. The queue only says where to look: hosts and desks say whether it is so. The lease of a worker
+-- that died may have seen a request until its very end, hence the wait that is counted from there.
+WITH chosen AS (
+    SELECT
+        hosts.host,
+        CASE WHEN hosts.lease_owner IS NOT NULL THEN hosts.lease_expires_at END AS died_at
+    FROM host_queue
+    JOIN hosts USING (host)
+    WHERE host_queue.family = %(family)s
+        AND host_queue.claimable_at <= now()
+        AND NOT hosts.forbidden
         AND (hosts.paused_until IS NULL OR hosts.paused_until <= now())
         AND (hosts.lease_expires_at IS NULL OR hosts.lease_expires_at <= now())
-    ORDER BY due.due_at, hosts.host
+        AND EXISTS (
+            SELECT
+            FROM desks
+            WHERE desks.host = host_queue.host
+                AND desks.closed_at IS NULL
+                AND desks.next_due_at <= now()
+                AND desks.family = %(family)s
+                AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
+                AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
+                AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
+                AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - %(form_interval)s)
+        )
+    ORDER BY host_queue.claimable_at, host_queue.host
     LIMIT 1
     FOR UPDATE OF hosts SKIP LOCKED
 )
@@ -50,8 +65,58 @@ RETURNING
     hosts.fencing_token,
     greatest(hosts.min_delay_seconds, hosts.crawl_delay_seconds, 0) AS least_delay_seconds,
     greatest(0, extract(epoch FROM hosts.next_request_at - now()))::double precision AS wait_seconds,
+    extract(epoch FROM now() - chosen.died_at)::double precision AS died_seconds_ago,
     hosts.strikes,
     hosts.strikes_on,
+    hosts.failures,
+    hosts.robots_txt,
+    hosts.robots_status,
+    hosts.robots_fetched_at;
+
+-- claim_any_host --
+-- The same for a crawl of every desk once: due or not, those it has not visited yet. The queue's order still
+-- puts first what was visited longest ago.
+WITH chosen AS (
+    SELECT
+        hosts.host,
+        CASE WHEN hosts.lease_owner IS NOT NULL THEN hosts.lease_expires_at END AS died_at
+    FROM host_queue
+    JOIN hosts USING (host)
+    WHERE host_queue.family = %(family)s
+        AND NOT hosts.forbidden
+        AND (hosts.paused_until IS NULL OR hosts.paused_until <= now())
+        AND (hosts.lease_expires_at IS NULL OR hosts.lease_expires_at <= now())
+        AND EXISTS (
+            SELECT
+            FROM desks
+            WHERE desks.host = host_queue.host
+                AND desks.closed_at IS NULL
+                AND desks.family = %(family)s
+                AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
+                AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
+                AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
+                AND (desks.last_probed_at IS NULL OR desks.last_probed_at < %(started_at)s)
+                AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - %(form_interval)s)
+        )
+    ORDER BY host_queue.claimable_at, host_queue.host
+    LIMIT 1
+    FOR UPDATE OF hosts SKIP LOCKED
+)
+UPDATE hosts
+SET lease_owner = %(worker)s,
+    lease_expires_at = now() + %(lease)s,
+    fencing_token = hosts.fencing_token + 1
+FROM chosen
+WHERE hosts.host = chosen.host
+RETURNING
+    hosts.host,
+    hosts.fencing_token,
+    greatest(hosts.min_delay_seconds, hosts.crawl_delay_seconds, 0) AS least_delay_seconds,
+    greatest(0, extract(epoch FROM hosts.next_request_at - now()))::double precision AS wait_seconds,
+    extract(epoch FROM now() - chosen.died_at)::double precision AS died_seconds_ago,
+    hosts.strikes,
+    hosts.strikes_on,
+    hosts.failures,
     hosts.robots_txt,
     hosts.robots_status,
     hosts.robots_fetched_at;
@@ -61,7 +126,7 @@ RETURNING
 SELECT
     desks.id, desks.family, desks.departement, offices.name AS office, desks.procedure, desks.label,
     desks.url, desks.params, desks.valid_from, desks.valid_to, desks.moved_to, desks.source, desks.note,
-    departements.timezone
+    departements.timezone, desks.next_due_at, desks.last_probed_at IS NULL AS is_new, now() AS now
 FROM desks
 JOIN offices ON offices.id = desks.office_id
 JOIN departements ON departements.code = desks.departement
@@ -99,41 +164,97 @@ HAVING count(*) > 0;
 
 -- begin_visit --
 -- A visit of one form begins, and the forms visited before it are done; nothing happens under a stale token.
-WITH held AS (
-    SELECT 1 FROM hosts WHERE host = %(host)s AND fencing_token = %(token)s AND lease_expires_at > now()
-),
-done AS (
-    UPDATE desks SET next_due_at = now() + %(interval)s
-    WHERE id = ANY (%(done)s::text[]) AND EXISTS (SELECT 1 FROM held)
-)
-UPDATE desks SET last_probed_at = now()
-WHERE id = %(desk)s AND EXISTS (SELECT 1 FROM held)
-RETURNING id;
-
--- save_host --
--- Pace, pauses and robots.txt become known to all workers, and the lease is renewed or ended.
--- No row comes back under a stale token.
+-- is_held: the lease is ours. is_begun: the visit may go ahead. A baseline slot belongs to the probe begun last:
+-- what a dead worker began may be begun again, by a newer token, and counts once.
 WITH held AS (
     UPDATE hosts
     SET next_request_at = now() + %(wait)s,
-        paused_until = CASE WHEN %(pause)s > interval '0' THEN now() + %(pause)s ELSE paused_until END,
+        requests_today = CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN requests_today ELSE 0 END
+            + %(requests)s,
+        peak_per_minute = greatest(
+            CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN peak_per_minute ELSE 0 END, %(peak)s
+        ),
+        paused_seconds = CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN paused_seconds ELSE 0 END,
+        requests_on = (now() AT TIME ZONE 'UTC')::date
+    WHERE host = %(host)s AND fencing_token = %(token)s AND lease_expires_at > now()
+    RETURNING forbidden, extract(epoch FROM paused_until - now())::double precision AS paused_seconds
+),
+free AS (
+    SELECT FROM held WHERE NOT forbidden AND coalesce(paused_seconds, 0) <= 0
+),
+done AS (
+    UPDATE desks SET next_due_at = visited.next_due_at
+    FROM unnest(%(done)s::text[], %(done_due)s::timestamptz[]) AS visited (id, next_due_at)
+    WHERE desks.id = visited.id AND desks.id <> %(desk)s AND EXISTS (SELECT FROM held)
+),
+visit AS (
+    INSERT INTO baseline_visits (desk_id, slot_starts_at, probe, fencing_token)
+    SELECT %(desk)s, %(slot)s::timestamptz, %(probe)s::uuid, %(token)s
+    FROM free
+    WHERE %(slot)s::timestamptz IS NOT NULL
+    ON CONFLICT (desk_id, slot_starts_at) DO UPDATE
+    SET probe = excluded.probe, fencing_token = excluded.fencing_token, begun_at = excluded.begun_at
+    WHERE baseline_visits.fencing_token < excluded.fencing_token OR baseline_visits.probe = excluded.probe
+    RETURNING probe
+),
+begun AS (
+    UPDATE desks SET last_probed_at = now()
+    WHERE id = %(desk)s AND EXISTS (SELECT FROM free)
+        AND (%(slot)s::timestamptz IS NULL OR EXISTS (SELECT FROM visit))
+    RETURNING id
+)
+SELECT
+    EXISTS (SELECT FROM held) AS is_held,
+    EXISTS (SELECT FROM begun) AS is_begun,
+    (SELECT forbidden FROM held) AS forbidden,
+    (SELECT paused_seconds FROM held) AS paused_seconds;
+
+-- postpone_desk --
+-- The slot it was due in is over: it is missed, and the desk waits for another one.
+UPDATE desks SET next_due_at = %(due)s
+WHERE id = %(desk)s
+    AND EXISTS (
+        SELECT FROM hosts WHERE host = %(host)s AND fencing_token = %(token)s AND lease_expires_at > now()
+    );
+
+-- save_host --
+-- Pace, pauses and robots.txt become known to all workers, and the lease is renewed or ended.
+-- No row comes back under a stale token. A pause that somebody else made longer stays as long.
+WITH held AS (
+    UPDATE hosts
+    SET next_request_at = now() + %(wait)s,
+        paused_until = CASE
+            WHEN %(pause)s > interval '0' THEN greatest(paused_until, now() + %(pause)s) ELSE paused_until
+        END,
         strikes = %(strikes)s,
         strikes_on = %(strikes_on)s,
-        last_refusal_at = CASE WHEN %(refused)s THEN now() ELSE last_refusal_at END,
+        failures = %(failures)s,
+        last_refusal_at = CASE WHEN %(refusals)s::text[] <> '{}' THEN now() ELSE last_refusal_at END,
         crawl_delay_seconds = coalesce(%(crawl_delay)s, crawl_delay_seconds),
         robots_txt = %(robots_txt)s,
         robots_status = %(robots_status)s,
         robots_fetched_at = %(robots_fetched_at)s,
         requests_today = CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN requests_today ELSE 0 END
             + %(requests)s,
+        peak_per_minute = greatest(
+            CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN peak_per_minute ELSE 0 END, %(peak)s
+        ),
+        paused_seconds = CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN paused_seconds ELSE 0 END
+            + greatest(0, extract(epoch FROM now() + %(pause)s - greatest(now(), paused_until))),
         requests_on = (now() AT TIME ZONE 'UTC')::date,
         lease_owner = CASE WHEN %(ends)s THEN NULL ELSE lease_owner END,
         lease_expires_at = CASE WHEN %(ends)s THEN NULL ELSE now() + %(lease)s END
     WHERE host = %(host)s AND fencing_token = %(token)s AND lease_expires_at > now()
-    RETURNING host
+    RETURNING host, forbidden, paused_until
 ),
 done AS (
-    UPDATE desks SET next_due_at = now() + %(interval)s
-    WHERE id = ANY (%(done)s::text[]) AND EXISTS (SELECT 1 FROM held)
+    UPDATE desks SET next_due_at = visited.next_due_at
+    FROM unnest(%(done)s::text[], %(done_due)s::timestamptz[]) AS visited (id, next_due_at)
+    WHERE desks.id = visited.id AND EXISTS (SELECT FROM held)
+),
+told AS (
+    INSERT INTO host_events (host, what, until, who, why)
+    SELECT held.host, 'refused', held.paused_until, %(worker)s, why
+    FROM held CROSS JOIN unnest(%(refusals)s::text[]) AS why
 )
-SELECT host FROM held;
+SELECT forbidden, extract(epoch FROM paused_until - now())::double precision AS paused_seconds FROM held;

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -41,7 +42,7 @@ def test_every_day_has_eighteen_slots_without_gap_or_overlap(zone: str, day: dat
     days = [day + timedelta(days=n) for n in (-1, 0, 1)]
     slots = [slot for each in days for slot in slots_of(each, ZoneInfo(zone))]
     assert len(slots) == 3 * 18
-    for one, later in zip(slots, slots[1:], strict=False):
+    for one, later in pairwise(slots):
         assert one.ends_at == later.starts_at > one.starts_at
 
 

@@ -69,10 +69,18 @@ def test_crawl_delay_slows_down_and_never_hurries() -> None:
 
 def test_answer_takes_nothing_from_the_wait_already_owed() -> None:
     pace = Pace(10.0)
-    pace.note_request(0.0, uniform=least)
+    pace.note_request(0.0, uniform=most)
     owed = pace.wait_seconds(1.0)
     pace.note_answer(1.0)
     assert pace.wait_seconds(1.0) == owed
+
+
+def test_a_late_answer_is_followed_by_a_whole_delay() -> None:
+    """The host may have read the request late: seen from there, the next one is no closer than the delay."""
+    pace = Pace(10.0)
+    pace.note_request(0.0, uniform=least)
+    pace.note_answer(8.0)
+    assert pace.wait_seconds(8.0) == 10.0
 
 
 # The back-off
