@@ -321,24 +321,30 @@ BEGIN ATOMIC
             (extract(epoch FROM period.slot) * 1000000)::bigint AS slot
         FROM generate_series(from_day - 1, until_day, interval '1 day') AS local (midnight)
         CROSS JOIN LATERAL (
-            SELECT baseline_patterns.*
-            FROM baseline_patterns
-            WHERE baseline_patterns.since <= (local.midnight::date + 1)::timestamp AT TIME ZONE zone
-            ORDER BY baseline_patterns.since DESC
-            LIMIT 1
-        ) AS pattern
-        CROSS JOIN LATERAL (VALUES
             (
-                (local.midnight::date + make_interval(hours => pattern.day_from)) AT TIME ZONE zone,
-                (local.midnight::date + make_interval(hours => pattern.day_until)) AT TIME ZONE zone,
-                pattern.day_slot
-            ),
-            (
-                (local.midnight::date + make_interval(hours => pattern.day_until)) AT TIME ZONE zone,
-                (local.midnight::date + 1 + make_interval(hours => pattern.day_from)) AT TIME ZONE zone,
-                pattern.night_slot
+                SELECT
+                    (local.midnight::date + make_interval(hours => pattern.day_from)) AT TIME ZONE zone AS starts_at,
+                    (local.midnight::date + make_interval(hours => pattern.day_until)) AT TIME ZONE zone AS ends_at,
+                    pattern.day_slot AS slot
+                FROM baseline_patterns AS pattern
+                WHERE pattern.since
+                    < (local.midnight::date + make_interval(hours => pattern.day_until)) AT TIME ZONE zone
+                ORDER BY pattern.since DESC
+                LIMIT 1
             )
-        ) AS period (starts_at, ends_at, slot)
+            UNION ALL
+            (
+                SELECT
+                    (local.midnight::date + make_interval(hours => pattern.day_until)) AT TIME ZONE zone,
+                    (local.midnight::date + 1 + make_interval(hours => pattern.day_from)) AT TIME ZONE zone,
+                    pattern.night_slot
+                FROM baseline_patterns AS pattern
+                WHERE pattern.since
+                    < (local.midnight::date + 1 + make_interval(hours => pattern.day_from)) AT TIME ZONE zone
+                ORDER BY pattern.since DESC
+                LIMIT 1
+            )
+        ) AS period
     ), counted AS (
         SELECT periods.*, greatest(1, (2 * periods.length + periods.slot) / (2 * periods.slot)) AS slots
         FROM periods
@@ -780,4 +786,4 @@ GRANT UPDATE (released_at) ON evidence_holds TO guichets_writer;
 GRANT INSERT ON host_events, baseline_patterns, baseline_visits TO guichets_writer;
 GRANT UPDATE (begun_at, probe, fencing_token) ON baseline_visits TO guichets_writer;
 
-INSERT INTO alembic_version (version_num) VALUES ('0004');
+INSERT INTO alembic_version (version_num) VALUES ('0005');
