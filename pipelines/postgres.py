@@ -82,7 +82,8 @@ class PostgresPipeline:
 
     async def close_spider(self) -> None:
         if self._flusher is not None:
-            self._flusher.cancel()
+            async with self._flushing:  # never in the middle of a batch, which would be forgotten
+                self._flusher.cancel()
         await self._flush()
         left = len(self._rows) + sum(segment.count for segment in self._waiting)
         if left:
@@ -124,7 +125,7 @@ class PostgresPipeline:
                 if segment is not None:
                     segment.remove()
                 await self._drain()
-            except (DatabaseError, psycopg.OperationalError) as error:
+            except (DatabaseError, psycopg.OperationalError, OSError) as error:
                 self._put_back(rows, segment, error)
                 return False
             return True
@@ -193,12 +194,14 @@ class PostgresPipeline:
 
     async def _copy(self, records: list[Record]) -> None:
         pool = await self._open_pool()
+        instants: dict[tuple[int, int], datetime] = {}
+        for record in records:
+            instant = datetime.fromisoformat(record["observed_at"])
+            instants.setdefault((instant.year, instant.month), instant)
         async with pool.connection() as connection:
-            for record in records:
-                instant = datetime.fromisoformat(record["observed_at"])
-                if (instant.year, instant.month) not in self._months:
+            for month, instant in instants.items():
+                if month not in self._months:
                     await connection.execute(QUERIES["ensure_partitions"], {"instant": instant})
-                    self._months.add((instant.year, instant.month))
             async with connection.cursor() as cursor:
                 await cursor.execute(QUERIES["incoming_observations"])
                 await cursor.execute(QUERIES["incoming_slots"])
@@ -215,6 +218,7 @@ class PostgresPipeline:
                                 )
                 for name in ("merge_observations", "merge_slots", "merge_counters"):
                     await cursor.execute(QUERIES[name])
+        self._months |= instants.keys()  # committed: what is rolled back makes no partition
 
     async def _open_pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection]:
         if self._pool is None:

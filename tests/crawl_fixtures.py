@@ -56,6 +56,7 @@ class Crawler:
         self.home = home
         self.environment = {**clean_environment(), "GUICHETS_HOME": str(home), **environment}
         self._number = 0
+        self._processes: list[subprocess.Popen[str]] = []
 
     def command(
         self, family: str, arguments: Mapping[str, Any], settings: Mapping[str, Any], out: Path
@@ -87,6 +88,7 @@ class Crawler:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._processes.append(process)
         return process, out
 
     def run(
@@ -106,6 +108,12 @@ class Crawler:
         finally:
             process.kill()
         return CrawlResult(process.returncode, log, read_lines(out))
+
+    def end(self) -> None:
+        """Leave no crawl behind that a failed test was about."""
+        for process in self._processes:
+            if process.poll() is None:
+                self.kill(process)
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """As ``kill -9`` or a power cut would: no handler runs."""
@@ -194,11 +202,11 @@ class Workshop:
 
     def crawler(self, catalogue: Path, database: Database | None = None) -> Crawler:
         """Crawls a catalogue into a database, a fresh one unless given."""
-        self._last = database or self.database()
-        return Crawler(
-            self._new_folder("home"),
-            {"GUICHETS_DATABASE_URL": self._last.dsn, "GUICHETS_CATALOGUE": str(catalogue)},
-        )
+        dsn = (database or self.database()).dsn
+        environment = {"GUICHETS_DATABASE_URL": dsn, "GUICHETS_CATALOGUE": str(catalogue)}
+        crawler = Crawler(self._new_folder("home"), environment)
+        self._stack.callback(crawler.end)
+        return crawler
 
 
 @contextmanager
