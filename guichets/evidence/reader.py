@@ -10,6 +10,9 @@ import base64
 import binascii
 import hashlib
 import json
+import os
+import weakref
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,6 +37,8 @@ from guichets.evidence.warc import (
 )
 
 ORIGINALS_KEPT = 64  # exchanges held in memory, because revisits of one page stand close together
+FILES_OPEN = 16  # at once: visits of several workers lie in several files
+FIRST_PIECE_BYTES = 4096  # enough for most members that hold a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +84,25 @@ class ArchiveReader:
         self._home = home
         self._record_limit = record_limit
         self._originals: OrderedDict[tuple[str, str], RawExchange] = OrderedDict()
+        self._paths: dict[str, Path] = {}
+        self._open: OrderedDict[Path, int] = OrderedDict()
+        weakref.finalize(self, _close_all, self._open)
 
     def read_record(self, ref: EvidenceRef) -> WarcRecord:
         """The record a reference points at, its bytes checked against the reference's digest."""
+        return self._read_record(ref, *self._place(ref))
+
+    def _read_record(self, ref: EvidenceRef, path: Path, offset: int) -> WarcRecord:
         place = f"{ref.file}@{ref.offset}"
-        packed = _read_bytes(*present_place(resolve(self._home, ref.file), ref.offset), ref.length)
+        packed = self._read_bytes(path, offset, ref.length)
         if hashlib.sha256(packed).hexdigest() != ref.digest:
             raise BrokenRecord(f"{place}: the record is not the one that was archived")
         return parse_record(unpack_member(packed, place, limit=self._record_limit), place)
 
     def read_page(self, ref: EvidenceRef) -> ArchivedPage:
         """The exchange a reference points at; its decoded body is checked against the reference."""
-        record = self.read_record(ref)
-        path, offset = present_place(resolve(self._home, ref.file), ref.offset)
+        path, offset = self._place(ref)
+        record = self._read_record(ref, path, offset)
         page = _build_page(self._resolved(record, path, offset + ref.length))
         try:
             body = page.body()
@@ -147,17 +158,58 @@ class ArchiveReader:
         ip = record.field("warc-ip-address")
         return RawExchange(record, head, body, request_head, request_body, ip)
 
+    def _place(self, ref: EvidenceRef) -> tuple[Path, int]:
+        path = self._paths.get(ref.file)
+        if path is None:
+            path = self._paths[ref.file] = resolve(self._home, ref.file)
+        return present_place(path, ref.offset)
+
+    def _read_bytes(self, path: Path, offset: int, length: int) -> bytes:
+        if offset < 0 or not 0 < length <= LARGEST_RECORD_BYTES:
+            raise BrokenRecord(f"{path.name}@{offset}: a record of {length} bytes is none of ours")
+        try:
+            packed = os.pread(self._descriptor(path), length, offset)
+        except OSError as problem:
+            raise BrokenRecord(f"{path}: cannot be read ({problem.strerror})") from None
+        if len(packed) != length:
+            raise BrokenRecord(f"{path.name}@{offset}: the file ends before the record does")
+        return packed
+
+    def _descriptor(self, path: Path) -> int:
+        """The file, kept open: the next page read is most often in it too."""
+        known = self._open.get(path)
+        if known is None:
+            if len(self._open) >= FILES_OPEN:
+                os.close(self._open.popitem(last=False)[1])
+            known = self._open[path] = os.open(path, os.O_RDONLY)
+        else:
+            self._open.move_to_end(path)
+        return known
+
+    def _record_at(self, path: Path, offset: int) -> WarcRecord | None:
+        """The record of the member that begins there; None at the end of the file."""
+        piece = os.pread(self._descriptor(path), FIRST_PIECE_BYTES, offset)
+        if not piece:
+            return None
+        engine = zlib.decompressobj(zlib.MAX_WBITS + 16)
+        try:
+            data = engine.decompress(piece, self._record_limit)
+        except zlib.error:
+            data = b""
+        if not engine.eof:  # longer, or broken: the slow way says which
+            found = next(read_members(path, start=offset, limit=self._record_limit), None)
+            if found is None:
+                return None
+            data = found[2]
+        return parse_record(data, f"{path.name}@{offset}")
+
     def _request_after(self, record: WarcRecord, path: Path, offset: int) -> tuple[bytes, bytes]:
-        request = next(self._records_from(path, offset), None)
+        request = self._record_at(path, offset)
         if request is None or request.type != "request":
             raise BrokenRecord(f"{record.place}: the request record that belongs to it is missing")
         if (request.field("warc-concurrent-to") or "").strip("<>") != record.record_id:
             raise BrokenRecord(f"{request.place}: this request belongs to another response")
         return split_head(request.block, request.place)
-
-    def _records_from(self, path: Path, offset: int) -> Iterator[WarcRecord]:
-        for place, _, data in read_members(path, start=offset, limit=self._record_limit):
-            yield parse_record(data, f"{path.name}@{place}")
 
     def _original(self, revisit: WarcRecord) -> RawExchange:
         name, _, offset = (revisit.field("guichets-original") or "").rpartition("@")
@@ -229,18 +281,10 @@ def _digest_bytes(text: str, size: int, place: str) -> bytes:
         raise BrokenRecord(f"{place}: payload digest {text[:80]!r} cannot be read") from None
 
 
-def _read_bytes(path: Path, offset: int, length: int) -> bytes:
-    if offset < 0 or not 0 < length <= LARGEST_RECORD_BYTES:
-        raise BrokenRecord(f"{path.name}@{offset}: a record of {length} bytes is none of ours")
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            packed = file.read(length)
-    except OSError as problem:
-        raise BrokenRecord(f"{path}: cannot be read ({problem.strerror})") from None
-    if len(packed) != length:
-        raise BrokenRecord(f"{path.name}@{offset}: the file ends before the record does")
-    return packed
+def _close_all(descriptors: OrderedDict[Path, int]) -> None:
+    for descriptor in descriptors.values():
+        os.close(descriptor)
+    descriptors.clear()
 
 
 def _build_page(raw: RawExchange) -> ArchivedPage:

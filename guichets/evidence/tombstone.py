@@ -7,6 +7,7 @@ the instant at which readers turn to it. The list of record digests stays whole,
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,6 +63,8 @@ def present_file(path: Path) -> Path | None:
 
 def present_place(path: Path, offset: int) -> tuple[Path, int]:
     """File and offset today of the record archived at an offset; RecordPruned when it is gone."""
+    if not os.path.exists(f"{path}{PRUNED_MARK}"):  # noqa: PTH110 - asked for each page that is read
+        return path, offset
     stone = read_tombstone(path)
     if stone is None:
         return path, offset
