@@ -18,6 +18,7 @@ from guichets.cli import (
     demo,
     evidence,
     export,
+    hosts,
     nodes,
     replay,
     sandbox,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(db.app, name="db")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(hosts.app, name="hosts")
 app.add_typer(schedule.app, name="schedule")
 app.command()(demo.demo)
 app.command()(export.export)

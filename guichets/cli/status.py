@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from guichets.errors import ArgumentError
+
 STATUS_FIELDS = (
     "departement",
     "name",
@@ -40,8 +42,20 @@ def status(
         list[str] | None, typer.Option(help="Only these codes; repeat the option or separate by commas.")
     ] = None,
     format_: Annotated[StatusFormat, typer.Option("--format", help="How to print it.")] = StatusFormat.TABLE,
+    live: Annotated[
+        bool, typer.Option("--live", help="Workers, hosts and desks due, refreshed until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Show, by département, the latest outcome of each desk and the two earliest dates."""
+    if live:
+        if departement or format_ is not StatusFormat.TABLE:
+            raise ArgumentError("--live shows the whole cluster on a screen: leave the other options out")
+        from rich.console import Console
+
+        from guichets.cli._live import show_live
+
+        show_live(Console(highlight=False))
+        return
     from guichets.cli.catalogue import chosen_departements
 
     rows = read_status(chosen_departements("--departement", departement))
