@@ -154,6 +154,8 @@ def _recurrence(
     from guichets.nodes.timers import Recurrence, read_every
 
     interval = read_every(every)
+    families = chosen("--family", family, FAMILIES)
+    codes = chosen_departements("--departements", departements)
     file = credentials_file(credentials)
     known = read_credentials(file)
     words = [*_program(), "schedule", "now", "--credentials", str(file)]
@@ -161,9 +163,9 @@ def _recurrence(
         if asked.address not in known:
             typer.echo(f"guichets: {file} holds no password for {asked.address} yet", err=True)
         words += ["--node", asked.address]
-    if families := chosen("--family", family, FAMILIES):
+    if families:
         words += ["--family", ",".join(sorted(families))]
-    if codes := chosen_departements("--departements", departements):
+    if codes:
         words += ["--departements", ",".join(sorted(codes))]
     # Shorter than the interval: the next job finds the node free.
     lasts = minutes if minutes is not None else max(1.0, interval.total_seconds() / 60 - 1)

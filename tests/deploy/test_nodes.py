@@ -204,26 +204,6 @@ def test_dry_run_writes_nothing(cluster: Cluster, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (("now", "--node", "http://me:secret@127.0.0.1:1"), "the address of a node holds a password"),
-        (("now", "--node", "127.0.0.1:6800"), "node '127.0.0.1:6800': expected an address such as http"),
-        (("now", "--setting", "GUICHETS_LEESE=4"), "Did you mean GUICHETS_LEASE?"),
-        (("install", "--every", "soon"), "--every='soon': expected a time such as 15m"),
-        (("install", "--every", "15m", "--family", "ezboking"), '--family: "ezboking" is unknown'),
-    ],
-)
-def test_mistake_is_one_line_before_anything_is_asked(
-    cluster: Cluster, words: tuple[str, ...], line: str
-) -> None:
-    done = cluster.run("schedule", *words)
-    assert done.returncode == 2
-    assert line in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert "secret" not in done.stderr
-
-
 def passwords(cluster: Cluster) -> list[str]:
     found = [line.split("@")[0].rpartition(":")[2] for line in cluster.credentials.read_text().splitlines()]
     assert len(found) == 2

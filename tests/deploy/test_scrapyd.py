@@ -200,7 +200,8 @@ def test_egg_is_deployed_by_scrapyd_client_and_crawls(
     log = node.node.log(job, "ezbooking")
     (crawl,) = read_rows(database, "SELECT version, finish_reason, worker FROM crawls")
     assert crawl == {"version": "9.9.9", "finish_reason": "finished", "worker": f"node-a/{job}"}, log
-    assert len(read_rows(database, "SELECT FROM observations WHERE counter_key IS NULL")) == len(box.truth())
+    seen = read_rows(database, "SELECT FROM observations WHERE counter_key IS NULL")
+    assert len(seen) == len(box.truth()), log
     assert "WARNING" not in log
 
 
@@ -224,7 +225,8 @@ def test_egg_serves_without_any_database_or_catalogue_of_ones_own(
         assert done.returncode == 0, f"{words}: {done.stderr}"
     assert "desks" in told["catalogue", "check"].stdout
     assert "applied" in told["db", "upgrade"].stdout
-    assert told["db", "stop"].stdout.startswith("Stopped: ")
+    # its keeper may have stopped it before we could
+    assert told["db", "stop"].stdout.startswith(("Stopped: ", "Not running: "))
 
 
 def build_egg(folder: Path) -> Path:

@@ -1,0 +1,38 @@
+"""What `guichets schedule` says of a mistake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.crawl_fixtures import clean_environment
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("now", "--node", "http://me:secret@127.0.0.1:1"), "the address of a node holds a password"),
+        (("now", "--node", "127.0.0.1:6800"), "node '127.0.0.1:6800': expected an address such as http"),
+        (("now", "--setting", "GUICHETS_LEESE=4"), "Did you mean GUICHETS_LEASE?"),
+        (("install", "--every", "soon"), "--every='soon': expected a time such as 15m"),
+        (("install", "--every", "15m", "--family", "ezboking"), '--family: "ezboking" is unknown'),
+    ],
+)
+def test_mistake_is_one_line_before_anything_is_asked(
+    tmp_path: Path, words: tuple[str, ...], line: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "guichets", "schedule", *words],
+        env={**clean_environment(), "GUICHETS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr
