@@ -9,6 +9,7 @@ each counter it found.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -320,6 +321,10 @@ class DeskSpider(Spider):
 
     async def _begin(self, lease: HostLease, due: DueDesk, probe: LiveProbe) -> Purpose | None:
         """Tell the schedule. No visit begins without it: another worker could begin the same one."""
+        # The host's turn first: what is recorded as begun is asked at once.
+        with contextlib.suppress(TimeoutError):
+            async with lease.cut_short_when_given_back():
+                await self.clock.sleep(lease.pace.wait_seconds(self.clock.monotonic()))
         while True:
             try:
                 return await self._schedule.begin(lease, due, probe.id)

@@ -69,7 +69,7 @@ class HostLease:
     refusals: list[str] = field(
         default_factory=list
     )  # since the lease was last saved: what the host answered
-    done: list[tuple[str, datetime]] = field(default_factory=list)  # likewise: desks visited, next due time
+    done: list[tuple[str, datetime | None]] = field(default_factory=list)  # likewise: visited, next due
     save: Callable[[], Awaitable[None]] | None = None  # makes the pace known to all workers, now
     _sent_at: deque[float] = field(default_factory=deque)  # of the last minute
     _under_way: set[asyncio.Timeout] = field(default_factory=set)

@@ -178,9 +178,12 @@ class PostgresSchedule:
 
     def finish(self, lease: HostLease, due: DueDesk) -> None:
         now = self._clock.now()
-        if self._selection.everything and due.due_at is not None and due.due_at > now and not due.is_new:
-            return  # an extra visit leaves the baseline schedule as it is
-        lease.done.append((due.desk.id, next_due(self._pattern, due.desk.id, ZoneInfo(due.timezone), now)))
+        is_extra = self._selection.everything and due.due_at is not None and due.due_at > now
+        if is_extra and not due.is_new:  # it leaves the baseline schedule as it is
+            lease.done.append((due.desk.id, None))
+        else:
+            zone = ZoneInfo(due.timezone)
+            lease.done.append((due.desk.id, next_due(self._pattern, due.desk.id, zone, now)))
 
     async def renew(self, lease: HostLease) -> None:
         await self._save(lease, ends=False)

@@ -183,7 +183,9 @@ free AS (
     SELECT FROM held WHERE NOT forbidden AND coalesce(paused_seconds, 0) <= 0
 ),
 done AS (
-    UPDATE desks SET next_due_at = visited.next_due_at
+    UPDATE desks
+    SET next_due_at = coalesce(visited.next_due_at, desks.next_due_at),
+        last_probed_at = greatest(last_probed_at, now()) -- the interval is counted from a visit's end, too
     FROM unnest(%(done)s::text[], %(done_due)s::timestamptz[]) AS visited (id, next_due_at)
     WHERE desks.id = visited.id AND desks.id <> %(desk)s AND EXISTS (SELECT FROM held)
 ),
@@ -248,7 +250,9 @@ WITH held AS (
     RETURNING host, forbidden, paused_until
 ),
 done AS (
-    UPDATE desks SET next_due_at = visited.next_due_at
+    UPDATE desks
+    SET next_due_at = coalesce(visited.next_due_at, desks.next_due_at),
+        last_probed_at = greatest(last_probed_at, now()) -- the interval is counted from a visit's end, too
     FROM unnest(%(done)s::text[], %(done_due)s::timestamptz[]) AS visited (id, next_due_at)
     WHERE desks.id = visited.id AND EXISTS (SELECT FROM held)
 ),
