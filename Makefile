@@ -7,7 +7,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test check lint bench scrapyd egg lock clean
+.PHONY: help install browser demo test check lint bench scrapyd egg lock clean
 
 help:
 	@grep '^# make' Makefile | sed 's/^# //'
@@ -26,7 +26,14 @@ install: .venv/installed
 demo: install
 	@$(BIN)/guichets demo
 
-check test: install
+# Pictures of archived pages need a Chromium: the system's, else Playwright's, else the distribution's package.
+browser: install
+	@$(BIN)/python -c 'from guichets.browser import find_browser; find_browser()' 2>/dev/null \
+		|| { echo "No Chromium found: installing one…"; $(BIN)/playwright install chromium >/dev/null 2>&1; } \
+		|| { apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
+		|| { echo "Install Chromium, or set GUICHETS_BROWSER to the path of one."; exit 2; }
+
+check test: install browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
