@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+from guichets import configuration
 from guichets.errors import ConfigurationError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -32,7 +33,7 @@ class BrowserNotFound(ConfigurationError):
 
 def find_browser() -> Path:
     """The Chromium to use. Raises BrowserNotFound."""
-    named = os.environ.get("GUICHETS_BROWSER", "").strip()
+    named = configuration.read("GUICHETS_BROWSER")
     if named:
         found = shutil.which(named)
         if found is None:

@@ -260,6 +260,14 @@ SETTINGS: tuple[Setting, ...] = (
         environment=True,
     ),
     Setting(
+        "GUICHETS_BROWSER",
+        "",
+        "",
+        str.strip,
+        "Chromium that draws pictures of archived pages; unset, one of the system's, else Playwright's.",
+        environment=True,
+    ),
+    Setting(
         "GUICHETS_EZJSCORE",
         False,
         "",
