@@ -1,0 +1,74 @@
+"""What one worker leaves for the others: pauses, delays, schemas."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.crawl_fixtures import Workshop, read_rows, wait_until
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+
+def test_a_pause_outlives_a_worker_killed_right_after_the_refusal(workshop: Workshop) -> None:
+    box = workshop.sandbox(desks=2, departements=1, mixture="none")
+    box.set_host(status=403)
+    database = workshop.database()
+    crawler = workshop.crawler(box.catalogue, database)
+    process, _ = crawler.start(settings={"GUICHETS_LEASE": 60}, minutes=10)
+    wait_until(
+        lambda: read_rows(database, "SELECT host FROM hosts WHERE paused_until > now()"),
+        "the pause to be saved",
+    )
+    crawler.kill(process)
+    (host,) = read_rows(database, "SELECT paused_until - now() AS pause, strikes, last_refusal_at FROM hosts")
+    assert host["pause"] > timedelta(minutes=39)
+    assert host["strikes"] == 1
+    assert host["last_refusal_at"] is not None
+    (event,) = read_rows(database, "SELECT what, why FROM host_events")
+    assert event == {"what": "refused", "why": "HTTP 403"}
+
+
+def test_an_operators_pause_stops_a_worker_that_holds_the_host(workshop: Workshop) -> None:
+    box = workshop.sandbox(desks=8, departements=1, mixture="none-redirect")
+    database = workshop.database()
+    crawler = workshop.crawler(box.catalogue, database)
+    process, out = crawler.start(settings={"GUICHETS_HOST_DELAY": 0.3, "GUICHETS_LEASE": 3})
+    wait_until(lambda: len(box.ledger()) >= 4, "some requests")
+    with database.connect() as connection:
+        connection.execute("UPDATE hosts SET paused_until = now() + interval '1 hour'")
+    result = crawler.finish(process, out)
+    assert result.status == 0
+    assert len({line["desk"] for line in result.lines}) < 8
+    (host,) = read_rows(database, "SELECT paused_until - now() AS pause, lease_owner FROM hosts")
+    assert host["pause"] > timedelta(minutes=50)
+    assert host["lease_owner"] is None
+
+
+def test_a_worker_with_yesterdays_schema_stops_with_one_line(workshop: Workshop) -> None:
+    box = workshop.sandbox(desks=1, departements=1, mixture="none")
+    database = workshop.database()
+    with database.connect() as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+    result = workshop.crawler(box.catalogue, database).run()
+    assert result.status == 2
+    (mistake,) = result.mistakes
+    assert "has schema 0002" in mistake
+    assert mistake.endswith("run: guichets db upgrade")
+    assert box.ledger() == []
+
+
+def test_after_a_death_the_next_worker_waits_a_whole_delay(workshop: Workshop) -> None:
+    box = workshop.sandbox(desks=2, departements=1, mixture="none-redirect")
+    database = workshop.database()
+    crawler = workshop.crawler(box.catalogue, database)
+    settings = {"GUICHETS_HOST_DELAY": 4, "GUICHETS_LEASE": 3}
+    process, _ = crawler.start(settings=settings)
+    wait_until(lambda: len(box.ledger()) >= 2, "a request of the desk")
+    crawler.kill(process)
+    seen = len(box.ledger())
+    process, _ = crawler.start(settings=settings, minutes=5)
+    wait_until(lambda: len(box.ledger()) > seen, "the next worker's first request")
+    crawler.kill(process)
+    assert box.ledger()[seen]["started_monotonic"] - box.ledger()[seen - 1]["started_monotonic"] >= 4

@@ -1,0 +1,255 @@
+"""Claim, renew, begin, finish, pause, expire in every order: the SQL does what a model of a few lines says.
+
+Time passes by moving the rows' instants into the past, so that nothing sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from guichets.clock import SystemClock
+from guichets.errors import DatabaseError
+from guichets.items import new_probe_id
+from guichets.schedule.baseline import Pattern
+from guichets.schedule.lease import DueDesk, HostLease, HostPaused, LeaseLost, Selection
+from guichets.schedule.postgres import PostgresSchedule
+from tests.bench.schedule import fill
+from tests.database_fixtures import Database
+
+LEASE_SECONDS = 100.0
+WORKERS = ("red", "green", "blue")
+HOSTS, DESKS = 3, 7
+STEPS = 40
+
+_Result = TypeVar("_Result")
+whichever = st.sampled_from(WORKERS)
+seconds = st.sampled_from([1, 30, 60, 101, 400])
+
+
+class Machine(RuleBasedStateMachine):
+    """Three workers over three hosts; ``now`` is the model's clock, in seconds."""
+
+    database: Database
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        fill(self.database.dsn, hosts=HOSTS, desks=DESKS)
+        self.connection = self.database.connect()
+        self.now = 0.0
+        self.workers = {name: self.run(self.open(name)) for name in WORKERS}
+        self.leases: dict[str, list[HostLease]] = {name: [] for name in WORKERS}
+        self.visits: dict[int, DueDesk] = {}  # by identity of the lease
+        self.owner: dict[str, tuple[str, int, float]] = {}  # host: worker, token, end
+        self.paused: dict[str, float] = {}
+        self.begun: dict[str, float] = {}  # desk: instant of its last visit
+        self.tokens: dict[str, int] = {}
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        return self.loop.run_until_complete(work)
+
+    async def open(self, name: str) -> PostgresSchedule:
+        schedule = PostgresSchedule(
+            self.database.dsn,
+            Selection(family="ezbooking"),
+            crawl_id=new_probe_id(),
+            worker=name,
+            clock=SystemClock(),
+            delay_seconds=0,
+            form_interval_seconds=300,
+            pattern=Pattern(),
+            lease_seconds=LEASE_SECONDS,
+        )
+        await schedule.open()
+        return schedule
+
+    def teardown(self) -> None:
+        for schedule in self.workers.values():
+            self.run(schedule.close())
+        self.connection.close()
+        self.loop.close()
+
+    def is_held_by(self, lease: HostLease, name: str) -> bool:
+        owner, token, end = self.owner.get(lease.host, ("", 0, 0.0))
+        return (owner, token) == (name, lease.token) and end > self.now
+
+    @rule(name=whichever)
+    def claim(self, name: str) -> None:
+        lease = self.run(self.workers[name].claim())
+        free = {
+            f"h{number}"
+            for number in range(1, HOSTS + 1)
+            if self.owner.get(f"h{number}", ("", 0, 0.0))[2] <= self.now
+            and self.paused.get(f"h{number}", 0.0) <= self.now
+        }
+        if lease is None:
+            for desk, host in self.desks_of(free):
+                assert self.begun.get(desk, -1e9) + 300 > self.now or not self.is_due(desk), (desk, host)
+            return
+        assert lease.host in free, "claimed while somebody holds it, or during a pause"
+        assert lease.token > self.tokens.get(lease.host, 0)
+        self.tokens[lease.host] = lease.token
+        self.owner[lease.host] = (name, lease.token, self.now + LEASE_SECONDS)
+        lease.expires_at = float("inf")  # the worker's own clock is not under test: the database must refuse
+        self.leases[name].append(lease)
+
+    def desks_of(self, hosts: set[str]) -> list[tuple[str, str]]:
+        return self.connection.execute(
+            "SELECT id, host FROM desks WHERE host = ANY (%s)", [sorted(hosts)]
+        ).fetchall()
+
+    def is_due(self, desk: str) -> bool:
+        row = self.connection.execute(
+            "SELECT next_due_at <= now() FROM desks WHERE id = %s", [desk]
+        ).fetchone()
+        return bool(row and row[0])
+
+    @precondition(lambda self: any(self.leases.values()))
+    @rule(data=st.data(), name=whichever)
+    def begin_or_finish(self, data: st.DataObject, name: str) -> None:
+        if not self.leases[name]:
+            return
+        lease = data.draw(st.sampled_from(self.leases[name]))
+        schedule = self.workers[name]
+        if (due := self.visits.pop(id(lease), None)) is not None:
+            schedule.finish(lease, due)
+        if not lease.desks:
+            return
+        due = data.draw(st.sampled_from(list(lease.desks)))
+        is_paused = self.paused.get(lease.host, 0.0) > self.now
+        try:
+            purpose = self.run(schedule.begin(lease, due, new_probe_id()))
+        except LeaseLost:
+            assert lease.lost
+            assert not self.is_held_by(lease, name)
+            return
+        except HostPaused:
+            assert is_paused or lease.pace.is_paused(SystemClock().monotonic())
+            return
+        if purpose is not None:
+            assert self.is_held_by(lease, name), "a visit began under a stale token"
+            assert not is_paused
+            self.begun[due.desk.id] = self.now
+            self.visits[id(lease)] = due
+
+    @precondition(lambda self: any(self.leases.values()))
+    @rule(data=st.data(), name=whichever, ends=st.booleans(), pause=st.sampled_from([0, 0, 50, 500]))
+    def save(self, data: st.DataObject, name: str, ends: bool, pause: int) -> None:
+        if not self.leases[name]:
+            return
+        lease = data.draw(st.sampled_from(self.leases[name]))
+        held = self.is_held_by(lease, name)
+        schedule = self.workers[name]
+        lease.pace.paused_until = SystemClock().monotonic() + pause if pause else 0.0
+        was_lost = lease.lost
+        self.run(schedule.release(lease) if ends else schedule.renew(lease))
+        lease.expires_at = float("inf")
+        if held:
+            if pause:
+                end = self.now + pause
+                self.paused[lease.host] = max(self.paused.get(lease.host, 0.0), end)
+            if ends:
+                self.owner.pop(lease.host)
+            else:
+                self.owner[lease.host] = (name, lease.token, self.now + LEASE_SECONDS)
+                assert lease.lost == was_lost
+        else:
+            assert lease.lost, "a stale token was not noticed"
+        if ends:
+            self.leases[name].remove(lease)
+
+    @rule(passed=seconds)
+    def time_passes(self, passed: int) -> None:
+        self.now += passed
+        back = timedelta(seconds=passed)
+        self.connection.execute(
+            "UPDATE hosts SET lease_expires_at = lease_expires_at - %(back)s,"
+            " paused_until = paused_until - %(back)s, next_request_at = next_request_at - %(back)s",
+            {"back": back},
+        )
+        self.connection.execute(
+            "UPDATE desks SET next_due_at = next_due_at - %(back)s,"
+            " last_probed_at = last_probed_at - %(back)s",
+            {"back": back},
+        )
+        for leases in self.leases.values():
+            for lease in leases:
+                lease.pace.paused_until = max(0.0, lease.pace.paused_until - passed)
+
+    @rule(name=whichever)
+    def dies_and_comes_back(self, name: str) -> None:
+        self.leases[name].clear()
+
+    @invariant()
+    def the_queue_is_never_later_than_the_truth(self) -> None:
+        late = self.connection.execute(
+            "SELECT desks.id FROM desks JOIN hosts USING (host) JOIN host_queue USING (host, family)"
+            " WHERE NOT hosts.forbidden AND desks.closed_at IS NULL AND host_queue.claimable_at"
+            " > greatest(desks.next_due_at, hosts.paused_until, hosts.lease_expires_at)"
+        ).fetchall()
+        assert late == []
+
+    @invariant()
+    def a_slot_has_one_visit(self) -> None:
+        rows = self.connection.execute(
+            "SELECT desk_id, slot_starts_at FROM baseline_visits GROUP BY 1, 2 HAVING count(*) > 1"
+        ).fetchall()
+        assert rows == []
+
+
+def test_leases_do_what_the_model_says(database: Database) -> None:
+    Machine.database = database
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            derandomize=True,
+        ),
+    )
+
+
+def test_a_statement_postgresql_refuses_is_an_error_of_ours(database: Database) -> None:
+    async def claim_without_a_table() -> None:
+        schedule = await _opened(database)
+        with database.connect() as connection:
+            connection.execute("ALTER TABLE host_queue RENAME TO gone")
+        try:
+            await schedule.claim()
+        finally:
+            await schedule.close()
+
+    with pytest.raises(DatabaseError, match="PostgreSQL refused claim_host"):
+        asyncio.run(claim_without_a_table())
+
+
+async def _opened(database: Database) -> PostgresSchedule:
+    schedule = PostgresSchedule(
+        database.dsn,
+        Selection(family="ezbooking"),
+        crawl_id=new_probe_id(),
+        worker="alone",
+        clock=SystemClock(),
+        delay_seconds=0,
+        form_interval_seconds=300,
+        pattern=Pattern(),
+        lease_seconds=LEASE_SECONDS,
+    )
+    await schedule.open()
+    return schedule
