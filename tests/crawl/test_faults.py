@@ -24,8 +24,6 @@ from cryptography.x509.oid import NameOID
 from tests.crawl_fixtures import CrawlResult, Workshop, read_rows, write_desks
 from tests.hostile_server import Answer, HostileServer, endless, page, redirect, reset, silence
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 TIMEOUT_SECONDS = 6
 FORM = "/booking/create/100"
 CALM = page(

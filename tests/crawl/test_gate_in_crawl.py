@@ -16,8 +16,6 @@ from tests.crawl_fixtures import CrawlResult, Workshop, read_rows, write_desks
 from tests.hostile_server import Answer, HostileServer, page, redirect
 from tests.sandbox_fixtures import RunningSandbox
 
-pytestmark = pytest.mark.xdist_group("gate")
-
 FORM_TYPE = "application/x-www-form-urlencoded"
 ACCEPT = "condition=on&nextButton=Effectuer+une+demande+de+rendez-vous"
 NEXT = "nextButton=Etape+suivante"

@@ -17,8 +17,6 @@ from tests.crawl_fixtures import Crawler, CrawlResult, Workshop, read_rows
 from tests.database_fixtures import Database
 from tests.sandbox_fixtures import RunningSandbox
 
-pytestmark = pytest.mark.xdist_group("politeness")
-
 PARIS = ZoneInfo("Europe/Paris")
 DELAY_SECONDS = 0.3
 CRAWL_DELAY_SECONDS = 1.0

@@ -17,8 +17,6 @@ from tests.crawl_fixtures import Crawler, CrawlResult, Workshop, read_rows
 from tests.database_fixtures import Database
 from tests.sandbox_fixtures import RunningSandbox
 
-pytestmark = pytest.mark.xdist_group("round")
-
 DESKS = 500
 HOSTS = 100
 TIMES = 2  # how often each scene is played
