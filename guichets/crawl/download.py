@@ -8,6 +8,7 @@ listens to. See docs/decisions/0003-downloads.md for the measured choice.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import aiohttp
 import yarl
@@ -26,8 +27,11 @@ from scrapy.exceptions import (
 from scrapy.http import Headers, Response
 from scrapy.responsetypes import responsetypes
 
+from guichets.clock import Clock, SystemClock
 from guichets.crawl import meta
 from guichets.crawl.archive import WireFacts
+from guichets.crawl.last_moment import Sending, WatchedHandler, sending
+from guichets.schedule.lease import LeaseLost
 
 KEEP_ALIVE_SECONDS = 5.0  # shorter than the usual delay: a paced request never meets a half-dead connection
 
@@ -45,6 +49,8 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
         connector = self._session.connector
         assert isinstance(connector, aiohttp.TCPConnector)
         connector._keepalive_timeout = KEEP_ALIVE_SECONDS
+        connector._factory = partial(WatchedHandler, loop=connector._loop)  # type: ignore[assignment]
+        self._clock: Clock = getattr(crawler.spider, "clock", None) or SystemClock()
 
     async def download_request(self, request: Request) -> Response:
         """Send, read the whole body, and say what went wrong in Scrapy's words.
@@ -55,11 +61,20 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
         lease = meta.lease_of(request)
         if lease is None:
             return await self._download(request)
+        leaving = Sending(lease, self._clock)
+        token = sending.set(leaving)
         try:
             async with lease.cut_short_when_given_back():
                 return await self._download(request)
         except TimeoutError as error:
-            raise DownloadCancelledError(f"{request.url} is no longer waited for") from error
+            raise LeaseLost(lease.host) from error  # no longer waited for
+        except Exception as error:
+            if leaving.refused:
+                request.meta.pop(meta.SENT, None)  # it did not leave
+                raise LeaseLost(lease.host) from error
+            raise
+        finally:
+            sending.reset(token)
 
     async def _download(self, request: Request) -> Response:
         seconds = request.meta.get("download_timeout", self._timeout_seconds)
