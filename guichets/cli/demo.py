@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.25  # between two looks at what the crawl has written
 EMPTY = """
-TRUNCATE observations, slots, counters, crawls, channels, desks, hosts, offices, catalogue_versions
+TRUNCATE observations, slots, crawls, desks, hosts, offices, catalogue_versions CASCADE
 """
 COPIES = 20  # folders tried before giving up: a copy may be running in each
 
@@ -129,6 +130,8 @@ def _prepare_database() -> None:
     database.prepare()
     with database.connect("owner") as connection:
         connection.execute(EMPTY)
+    for name in ("archive", "spool"):
+        shutil.rmtree(configuration.home() / name, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -259,14 +262,14 @@ def _show(sandbox: Sandbox, home: Path, seconds: float, screen: Any) -> None:
     right, wrong = _compare(sandbox)
     broken = len(sandbox.ask("/tripwires"))
     verdict = "tous justes" if not wrong else f"[bold red]{wrong} faux[/]"
+    answers.print(f"\n{right + wrong} guichets visités en {seconds:.0f} s, {verdict} d'après le bac à sable.")
+    answers.print(f"Requêtes interdites : {broken}.")
+    home_shown = shlex.quote(os.path.relpath(home))
     answers.print(
-        f"\n{right + wrong} guichets visités en {seconds:.0f} s, {verdict} d'après le bac à sable ; "
-        f"requêtes interdites : {broken}."
+        f"À faire ensuite : GUICHETS_HOME={home_shown} .venv/bin/guichets export --format csv "
+        "--out observations.csv",
+        soft_wrap=True,
     )
-    command = (
-        f"GUICHETS_HOME={os.path.relpath(home)} .venv/bin/guichets export --format csv --out observations.csv"
-    )
-    answers.print(f"À faire ensuite : {command}", soft_wrap=True)
     if wrong or broken:
         raise DemoFailed(f"the round did not match the sandbox's truth; see {home / 'crawl.log'}")
 

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 ROBOT_NAME = "Guichets"
 FRESH_FOR = timedelta(hours=24)  # RFC 9309 §2.4
+LONGEST_CRAWL_DELAY_SECONDS = 600.0  # a visit of five requests then takes most of an hour
 MAX_HOPS = 5  # RFC 9309 §2.3.1.2
 MAX_BYTES = 512 * 1024  # RFC 9309 §2.5 asks for 500 KiB at least
 
@@ -75,6 +76,8 @@ class RobotsMiddleware:
         if lease is not None:
             lease.robots = record
             delay = rules.crawl_delay(ROBOT_NAME) if rules is not None else None
+            if delay is not None and delay > LONGEST_CRAWL_DELAY_SECONDS:
+                raise RobotsForbidden(f"robots.txt asks for {delay:g} s between requests: no visit fits")
             if delay is not None:
                 lease.crawl_delay_seconds = float(delay)
                 lease.pace.slow_down_to(float(delay))
