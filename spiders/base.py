@@ -174,8 +174,9 @@ class DeskSpider(Spider):
             self._letting_go = asyncio.create_task(let_go())
 
         async def let_go() -> None:
-            """Not before the pipelines are through: Scrapy would wait for them and never learn of their end."""
-            while engine.scraper.slot is not None and engine.scraper.slot.itemproc_size:
+            """Not before the pipelines are through: Scrapy would wait and never learn of their end."""
+            scraper = engine.scraper
+            while scraper.slot is not None and scraper.slot.itemproc_size:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(ITEMS_POLL_SECONDS)
             slot.remove_request(hold)
 

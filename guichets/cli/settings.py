@@ -17,8 +17,8 @@ def render_settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Given to a crawl with `-s NAME=value`; those marked « environment » may be set there too, and are what",
-        "the `guichets` command reads. An unknown `GUICHETS_…` name stops a crawl before any request.",
+        "Given to a crawl with `-s NAME=value`; those marked « environment » may be set there too, and are",
+        "what the `guichets` command reads. An unknown `GUICHETS_…` name stops a crawl before any request.",
         "",
         "| name | default | unit | environment | meaning |",
         "|---|---|---|---|---|",

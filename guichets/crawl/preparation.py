@@ -29,9 +29,7 @@ def worker_name(settings: Mapping[str, Any]) -> str:
 
     Under Scrapyd the node sets it: ``guichets.nodes.naming.job_worker``.
     """
-    return (
-        configuration.read_from(settings, "GUICHETS_WORKER") or f"{node_name()}-{os.getpid()}"
-    )
+    return configuration.read_from(settings, "GUICHETS_WORKER") or f"{node_name()}-{os.getpid()}"
 
 
 def keeps_in_postgres(settings: Mapping[str, Any]) -> bool:

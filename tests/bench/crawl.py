@@ -30,7 +30,9 @@ def main() -> None:
         finally:
             sandbox.stop()
         pin_to(1)
-        crowd = start_sandbox(home, desks=IN_FLIGHT, departements=IN_FLIGHT // 5, mixture="lives", latency=200)
+        crowd = start_sandbox(
+            home, desks=IN_FLIGHT, departements=IN_FLIGHT // 5, mixture="lives", latency=200
+        )
         pin_to(0)
         try:
             _memory(crowd, home)
@@ -42,7 +44,9 @@ def _rates(sandbox: RunningSandbox, home: Path) -> None:
     _reference(sandbox)  # warms the sandbox's own cache, not counted
     rows = []
     for number in range(ROUNDS):
-        rows.append((_reference(sandbox), _spider(sandbox, home, store=False), _spider(sandbox, home, store=True)))
+        rows.append(
+            (_reference(sandbox), _spider(sandbox, home, store=False), _spider(sandbox, home, store=True))
+        )
         print(f"  round {number + 1}/{ROUNDS}", file=sys.stderr)
     alone = median(spider / reference for reference, spider, _ in rows)
     cost = median(1 - stored / spider for _, spider, stored in rows)
@@ -79,6 +83,7 @@ def _crawl(sandbox: RunningSandbox, home: Path, *, store: bool, hosts: int) -> d
         "GUICHETS_STORE": "postgres" if store else "none",
         "EXTENSIONS": json.dumps({"tests.bench.meter.Meter": 1, "guichets.crawl.record.CrawlRecord": 500}),
         "BENCH_OUT": out,
+        "GUICHETS_ARCHIVE": "false",  # measured by the archive's own bench
         "LOG_LEVEL": "WARNING",
     }
     words = [sys.executable, "-m", "scrapy", "crawl", "ezbooking", "-a", "due=all"]

@@ -33,10 +33,7 @@ class Client:
         self.found: dict[str, int] = defaultdict(int)
 
     async def run(self, folder: Path) -> dict[str, float]:
-        by_host: dict[str, list[str]] = defaultdict(list)
-        for path in sorted(folder.glob("*.toml")):
-            for desk in tomllib.loads(path.read_text(encoding="utf-8")).get("desk", []):
-                by_host[urlsplit(desk["url"]).netloc].append(desk["url"].removesuffix("/0"))
+        by_host = forms_by_host(folder)
         await asyncio.gather(*(self._host(forms) for forms in by_host.values()))
         self._mark()
         return report(self._marks)
@@ -82,6 +79,15 @@ class Client:
 
     def _mark(self) -> None:
         self._marks.append((time.process_time(), time.monotonic(), self._count))
+
+
+def forms_by_host(folder: Path) -> dict[str, list[str]]:
+    """The forms of a catalogue folder."""
+    by_host: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(folder.glob("*.toml")):
+        for desk in tomllib.loads(path.read_text(encoding="utf-8")).get("desk", []):
+            by_host[urlsplit(desk["url"]).netloc].append(desk["url"].removesuffix("/0"))
+    return by_host
 
 
 async def main() -> None:
