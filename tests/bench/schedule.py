@@ -221,8 +221,8 @@ def _scale_out(home: Path) -> None:
         rates[workers], costs[workers] = len(ledger) / took, cpu / len(ledger)
         print(f"  processor-bound, {workers} workers: {rates[workers]:5.0f} requests/s, {cpu:5.1f} s of CPU")
     print(
-        f"  two workers / one {rates[2] / rates[1]:5.2f} beside the sandbox; by CPU per request, on two cores "
-        f"of their own, {2 * costs[1] / costs[2]:.2f}   goal 1.70 or more"
+        f"  two workers / one {rates[2] / rates[1]:5.2f} beside the sandbox; by CPU per request, on two "
+        f"cores of their own, {2 * costs[1] / costs[2]:.2f}   goal 1.70 or more"
     )
 
 
