@@ -27,6 +27,8 @@ ON CONFLICT DO NOTHING;
 -- The host claimable longest of the family's queue, whose lease is free or expired; the token grows by one at
 -- each claim. The queue only says where to look: hosts and desks say whether it is so. The lease of a worker
 -- that died may have seen a request until its very end, hence the wait that is counted from there.
+-- Not waited for on disk: no request leaves before begin_visit is, and with it all that went before. A claim that a
+-- crash of the server forgets is a token that begin_visit refuses.
 WITH chosen AS (
     SELECT
         hosts.host,
@@ -71,7 +73,8 @@ RETURNING
     hosts.failures,
     hosts.robots_txt,
     hosts.robots_status,
-    hosts.robots_fetched_at;
+    hosts.robots_fetched_at,
+    set_config('synchronous_commit', 'off', true) AS synchronous_commit;
 
 -- claim_any_host --
 -- The same for a crawl of every desk once: due or not, those it has not visited yet. The queue's order still
@@ -119,7 +122,8 @@ RETURNING
     hosts.failures,
     hosts.robots_txt,
     hosts.robots_status,
-    hosts.robots_fetched_at;
+    hosts.robots_fetched_at,
+    set_config('synchronous_commit', 'off', true) AS synchronous_commit;
 
 -- due_desks --
 -- The desks to probe on a claimed host, the one due longest first.
