@@ -18,7 +18,7 @@ COMMANDS_MODULE = "guichets.crawl.commands"  # `crawl` with one-line errors and 
 USER_AGENT = f"Guichets/{__version__} (+{configuration.read('GUICHETS_CONTACT')})"
 
 TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
-ASYNCIO_EVENT_LOOP = "uvloop.Loop"  # +20 % requests per second, docs/decisions/0003-downloads.md
+ASYNCIO_EVENT_LOOP = "uvloop.Loop"  # the loop aiohttp is fastest on
 REMOTE_CONTROL_ENABLED = False  # Scrapy opens a port that runs code by default
 TELNETCONSOLE_ENABLED = False
 DOWNLOAD_VERIFY_CERTIFICATES = True  # a forged préfecture is not an observation
