@@ -142,3 +142,19 @@ def _lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def waiting_ids(folder: Path) -> frozenset[str]:
+    """Ids of the observations that are on disk and not yet, or never to be, in PostgreSQL; locks nothing."""
+    found = set()
+    for path in (*folder.glob(f"*{SUFFIX}"), folder / "refused.log"):
+        try:
+            lines = path.read_bytes().splitlines()
+        except FileNotFoundError:  # drained meanwhile
+            continue
+        for line in lines:
+            try:
+                found.add(str(json.loads(line)["id"]))
+            except (ValueError, KeyError, TypeError):
+                continue  # torn
+    return frozenset(found)

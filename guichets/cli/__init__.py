@@ -12,6 +12,7 @@ import typer
 
 from guichets import __version__
 from guichets.cli import (
+    archive,
     catalogue,
     contribute,
     db,
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(archive.app, name="archive")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(db.app, name="db")
 app.add_typer(evidence.app, name="evidence")

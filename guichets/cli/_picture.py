@@ -67,7 +67,7 @@ def picture(
     archived = reader.read_page(ref)
     rows = [
         ("Adresse", scrub_url(archived.url, row["family"])),
-        ("Vue le", _in_paris(archived.finished_at)),
+        ("Vue le", in_paris(archived.finished_at)),
         ("SHA-256", ref.sha256),
         ("Guichet", f"{row['label']} — {row['office']} ({row['departement']}) — {row['desk_id']}"),
         ("Constat", f"{OUTCOMES[row['outcome']]} — règle {row['rule']}, lecteur {row['parser']}"),
@@ -162,7 +162,7 @@ def _parts(reader: ArchiveReader, ref: EvidenceRef, archived: ArchivedPage) -> d
     return found
 
 
-def _in_paris(instant: datetime) -> str:
+def in_paris(instant: datetime) -> str:
     local = instant.astimezone(_PARIS)
     first = "1er" if local.day == 1 else str(local.day)
     return (

@@ -78,7 +78,8 @@ class CrawlArchive:
     def write_observation(self, observation: Observation, crawl: UUID | None) -> None:
         """Archive what was established, tied to the pages it rests on. Raises ArchiveFailed."""
         note = note_of(record_of(observation, crawl))
-        rests_on = [part.record_id for part in observation.evidence if part.record_id is not None]
+        # tied to the page that decided; the row, whose hash the note bears, lists all of them
+        rests_on = [part.record_id for part in observation.evidence[-1:] if part.record_id is not None]
         self._trying(
             lambda: self._open().write_note(
                 note, record_id=observation.id.urn, at=observation.observed_at, rests_on=rests_on

@@ -31,6 +31,7 @@ from guichets.evidence.warc import format_warc_date, parse_warc_date
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024  # a file grows to this and one exchange more
 REFER_BACK = timedelta(days=30)  # then a page is stored whole again, so that retention stays a local decision
+SHORT_PAYLOAD_BYTES = 512  # no longer than what it takes to say where it was archived before
 REVISIT_PROFILE = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 INDEX_NAME = "payloads.sqlite"
 
@@ -71,12 +72,16 @@ class ArchiveWriter:
         payload = hashlib.sha256(exchange.raw_body).digest()
         keys = _keys(exchange, payload)
         known = self._find(keys, payload, exchange.started_at)
-        if known is None:
-            written = self._pack_full(exchange, payload)
-        else:
+        written = None
+        if known is not None:
             written = self._pack_revisit(exchange, payload, known, observation)
             if written.carries_observation:
                 observation = None
+            elif len(exchange.raw_body) <= SHORT_PAYLOAD_BYTES:
+                # A redirect, most often: stored whole it costs less, and its next repetition refers to it.
+                known = written = None
+        if written is None:
+            written = self._pack_full(exchange, payload)
         members = written.members
         if observation is not None:
             members = [*members, self._pack_observation(observation, [written.record_id])]

@@ -32,14 +32,12 @@ def archive_folder(home: Path) -> Path:
 
 
 def archive_id(home: Path) -> UUID:
-    """The id that tells this archive's seals from another machine's, made the first time it is asked for."""
+    """The id that tells this archive's seals from another machine's, made if it has none yet."""
+    known = known_archive_id(home)
+    if known is not None:
+        return known
     place = archive_folder(home) / ID_NAME
-    try:
-        return UUID(place.read_text(encoding="ascii").strip())
-    except FileNotFoundError:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    except ValueError:
-        raise ArchiveError(f"{place}: not the id of an archive; restore it from a copy") from None
+    place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name(f".{ID_NAME}.draft-{os.getpid()}")
     draft.write_text(f"{uuid4()}\n", encoding="ascii")
     try:
@@ -49,6 +47,17 @@ def archive_id(home: Path) -> UUID:
     finally:
         draft.unlink()
     return archive_id(home)
+
+
+def known_archive_id(home: Path) -> UUID | None:
+    """The archive's id, None where there is no archive yet; writes nothing."""
+    place = archive_folder(home) / ID_NAME
+    try:
+        return UUID(place.read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise ArchiveError(f"{place}: not the id of an archive; restore it from a copy") from None
 
 
 def day_folder(home: Path, day: date) -> Path:
@@ -63,6 +72,14 @@ def safe_worker(worker: str) -> str:
 def file_name(worker: str, instant: datetime, number: int) -> str:
     """The name holds the date too, so that it is unique in the whole archive."""
     return f"guichets-{safe_worker(worker)}-{instant.astimezone(UTC):%Y-%m-%dT%H}-{number}{SUFFIX}"
+
+
+def name_parts(name: str) -> tuple[str, int]:
+    """Worker (as ``safe_worker`` writes it) and number of an archive file; ArchiveError for another name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ArchiveError(f"{name[:80]!r} is not the name of an archive file")
+    return match[1], int(match[6])
 
 
 def path_of_name(home: Path, name: str) -> Path:

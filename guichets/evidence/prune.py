@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -69,17 +69,24 @@ def plan_prune(
     *,
     now: datetime,
     keep: Iterable[EvidenceRef] = (),
+    keep_ids: Collection[str] = (),
     retention_days: int = RETENTION_DAYS,
 ) -> PrunePlan:
     """Decide what goes. Raises ArchiveError when a file that would lose records is not sound.
 
-    ``keep``: references that must stay readable whatever their age.
+    ``keep``: references that must stay readable whatever their age; ``keep_ids``: record ids likewise.
     """
     cutoff = now.astimezone(UTC).date() - timedelta(days=retention_days)
     days = [seal.day for seal in read_seals(home)]
     old = {path.name: path for day in days if day < cutoff for path in sealed_files(home, day)}
     records = {name: list(_present_records(path)) for name, path in old.items()}
     wanted = {(ref.file.rpartition("/")[2], ref.offset) for ref in keep}
+    wanted |= {
+        (name, record.offset)
+        for name, ones in records.items()
+        for record in ones
+        if record.record_id in keep_ids
+    }
     wanted |= _needed_by_recent(home, cutoff)
     kept = _with_needs(wanted, records)
     plans = []

@@ -50,6 +50,10 @@ class BreakKind(StrEnum):
     SEAL_MISSING = "seal missing"  # a day was sealed once, and its line is gone
     PRUNED_EARLY = "pruned early"  # a tombstone younger than retention allows
     UNSOUND = "unsound"  # a record not sealed yet that cannot be read
+    ROW_EDITED = "row edited"  # a row of the database is not the one that was archived
+    ROW_MISSING = "row missing"  # an archived observation has no row
+    NO_PROOF = "no proof"  # a row has no note in the archive
+    PAGE_BROKEN = "page broken"  # a page a row rests on is not the one that was read
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from guichets import browser
-from guichets.cli._picture import _in_paris
+from guichets.cli._picture import in_paris
 from guichets.evidence import ArchiveWriter, Exchange
 from tests.crawl_fixtures import write_desks
 from tests.database_fixtures import Database
@@ -203,7 +203,7 @@ def test_an_unknown_observation_is_said(
     ],
 )
 def test_the_hour_is_that_of_paris_even_on_the_nights_it_changes(instant: str, words: str) -> None:
-    assert _in_paris(datetime.fromisoformat(instant).replace(tzinfo=UTC)) == words
+    assert in_paris(datetime.fromisoformat(instant).replace(tzinfo=UTC)) == words
 
 
 def size_of(png: Path) -> tuple[int, int]:

@@ -78,10 +78,24 @@ def test_repeated_exchange_is_a_revisit_that_reads_the_same(tmp_path: Path) -> N
     assert second.length < first.length
 
 
-def test_revisit_with_other_headers_keeps_them_whole(tmp_path: Path) -> None:
-    other = exchange(at=START + timedelta(hours=1), method="POST", request_body=b"planning=14673")
+def test_short_answer_to_another_question_is_kept_whole_and_referred_to_next_time(tmp_path: Path) -> None:
     with make_writer(tmp_path) as writer:
-        writer.write_exchange(exchange())
+        writer.write_exchange(exchange(b""))
+        asked = {"method": "POST", "request_body": b"planning=14673"}
+        second = writer.write_exchange(exchange(b"", at=START + timedelta(seconds=1), **asked))
+        third = writer.write_exchange(exchange(b"", at=START + timedelta(hours=1), **asked))
+    reader = ArchiveReader(tmp_path)
+    found = [reader.read_page(ref) for ref in (second, third)]
+    assert [page.is_revisit for page in found] == [False, True]
+    assert [page.request_body for page in found] == [b"planning=14673"] * 2
+    assert third.length < second.length + 200
+
+
+def test_revisit_with_other_headers_keeps_them_whole(tmp_path: Path) -> None:
+    body = page_bytes()
+    other = exchange(body, at=START + timedelta(hours=1), method="POST", request_body=b"planning=14673")
+    with make_writer(tmp_path) as writer:
+        writer.write_exchange(exchange(body))
         ref = writer.write_exchange(other)
     page = ArchiveReader(tmp_path).read_page(ref)
     assert page.is_revisit
