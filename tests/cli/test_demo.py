@@ -60,7 +60,7 @@ def test_interrupted_demonstration_stops_its_children_and_can_be_run_again(home:
     pid = int(ready.read_text(encoding="utf-8").split('"pid": ')[1].split(",")[0])
     demo.send_signal(signal.SIGINT)
     _, err = demo.communicate(timeout=DEMO_SECONDS)
-    assert demo.returncode == 130
+    assert demo.returncode in {130, -signal.SIGINT}  # a shell shows both as 130
     assert "Traceback" not in err
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
