@@ -85,6 +85,13 @@ def _urls(text: str) -> tuple[str, ...]:
     return urls
 
 
+def _one_url(text: str) -> str:
+    urls = _urls(text)
+    if len(urls) > 1:
+        raise ValueError("one http or https address")
+    return urls[0] if urls else ""
+
+
 def _node_name(text: str) -> str:
     name = text.strip()
     if not all(character.isalnum() or character in "-_." for character in name):
@@ -233,6 +240,23 @@ SETTINGS: tuple[Setting, ...] = (
         "bytes",
         _positive_integer,
         "An archive file that reached this size is closed and another begun; each hour begins one too.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_RETENTION_DAYS",
+        400,
+        "days",
+        _positive_integer,
+        "How long `guichets archive prune` leaves archived pages that nothing holds: a year, and the month "
+        "in which the same quarter is compared.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_TSA_URL",
+        "",
+        "",
+        _one_url,
+        "Address of an RFC 3161 time-stamp authority for the seals of days; unset, none is asked.",
         environment=True,
     ),
     Setting(
