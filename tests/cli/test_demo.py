@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,8 +38,11 @@ def end(demo: subprocess.Popen[str]) -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "un dossier"
+def home() -> Iterator[Path]:
+    # Not under pytest's base folder, which every session closes to the account root runs PostgreSQL under.
+    folder = Path(tempfile.mkdtemp(prefix="guichets-demo-"))
+    yield folder / "un dossier"
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_two_demonstrations_at_once_and_one_more_each_end_with_the_whole_table(home: Path) -> None:
