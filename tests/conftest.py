@@ -6,4 +6,6 @@ pytest_plugins = [
     "tests.crawl_fixtures",
     "tests.week_fixtures",
     "tests.scrapyd_fixtures",
+    "tests.proof_fixtures",
+    "tests.authority_fixtures",
 ]

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from guichets.evidence.seal import Seal
     from guichets.proof import Hold
 
+_PARIS = ZoneInfo("Europe/Paris")
+
 app = typer.Typer(no_args_is_help=True, help="The archive of pages: state, seals, retention, holds.")
 
 
@@ -23,9 +26,6 @@ app = typer.Typer(no_args_is_help=True, help="The archive of pages: state, seals
 def status() -> None:
     """What the archive of this machine holds, how far it is sealed, and what stands open."""
     import shutil
-
-    from rich.console import Console
-    from rich.table import Table
 
     from guichets import configuration
     from guichets.evidence import read_seals
@@ -60,10 +60,8 @@ def status() -> None:
     ]
     if folder.exists():
         lines.append(("Free disk", _megabytes(shutil.disk_usage(folder).free)))
-    table = Table.grid(padding=(0, 2))
     for name, value in lines:
-        table.add_row(name, value)
-    Console(soft_wrap=True).print(table, markup=False, highlight=False)
+        typer.echo(f"{name:<16}{value}")
 
 
 @app.command()
@@ -229,8 +227,8 @@ def _narrowed(one: Hold) -> str:
         "observation": one.observation,
         "desk": one.desk_id,
         "département": one.departement,
-        "since": one.since,
-        "until": one.until,
+        "since": one.since and one.since.astimezone(_PARIS).isoformat(),
+        "until": one.until and one.until.astimezone(_PARIS).isoformat(),
         "kept until": one.keep_until,
     }
     return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
