@@ -25,7 +25,7 @@ from guichets.evidence.heads import changed_lines, request_head, response_head
 from guichets.evidence.layout import archive_folder, path_of_name
 from guichets.evidence.packing import Fields, pack_record
 from guichets.evidence.payload_index import Archived, PayloadIndex
-from guichets.evidence.reader import read_archived
+from guichets.evidence.reader import ArchiveReader
 from guichets.evidence.storage import ArchiveFile
 from guichets.evidence.warc import format_warc_date, parse_warc_date
 
@@ -57,6 +57,8 @@ class ArchiveWriter:
         self._information = dict(information or {})
         archive_folder(home).mkdir(parents=True, exist_ok=True)
         self._index = PayloadIndex(archive_folder(home) / INDEX_NAME)
+        self._reader = ArchiveReader(home)
+        self._present: set[str] = set()  # names of files known to be there
         self._file: ArchiveFile | None = None
 
     def write_exchange(
@@ -172,6 +174,7 @@ class ArchiveWriter:
             now = max(now, self._file.hour)
             self._close_file()
         self._file = ArchiveFile(self._home, self._worker, now)
+        self._present.clear()
         self._file.append(self._pack_warcinfo(self._file.name, now))
         return self._file
 
@@ -189,17 +192,25 @@ class ArchiveWriter:
             if archived is None:
                 continue
             is_recent = at - parse_warc_date(archived.date, archived.name) < REFER_BACK
-            if is_recent and path_of_name(self._home, archived.name).exists():
+            if is_recent and self._is_present(archived.name):
                 return archived
             self._index.forget(key)
         return None
+
+    def _is_present(self, name: str) -> bool:
+        """Whether a file is there; asked once an hour, because pruning takes none that young."""
+        if name not in self._present:
+            if not path_of_name(self._home, name).exists():
+                return False
+            self._present.add(name)
+        return True
 
     def _find_on_disk(self, key: bytes, payload: bytes) -> Archived | None:
         place = self._index.place(key)
         if place is None:
             return None
         try:
-            archived = read_archived(self._home, *place, payload_sha256=payload)
+            archived = self._reader.read_archived(*place, payload_sha256=payload)
         except (ArchiveError, OSError):
             self._index.forget(key)  # pruned, or lost with the power
             return None

@@ -39,10 +39,14 @@ class Exchange:
         for text in (self.method, self.url, self.reason, self.http_version):
             if any(character in text for character in "\r\n\0"):
                 raise ValueError(f"exchange: {text!r} holds a line break")
-        for key, value in self.request_headers + self.response_headers:
-            if any(mark in key or mark in value for mark in FORBIDDEN_IN_HEADERS):
-                raise ValueError(f"exchange with {self.url}: header {key!r} holds a line break")
-            if not key or key != key.strip() or b":" in key:
+        headers = self.request_headers + self.response_headers
+        joined = b"".join([part for pair in headers for part in pair])
+        if any(mark in joined for mark in FORBIDDEN_IN_HEADERS):
+            for key, value in headers:
+                if any(mark in key or mark in value for mark in FORBIDDEN_IN_HEADERS):
+                    raise ValueError(f"exchange with {self.url}: header {key!r} holds a line break")
+        for key, _ in headers:
+            if not key or b":" in key or key != key.strip():
                 raise ValueError(f"exchange with {self.url}: {key!r} is not a header name")
 
 

@@ -158,6 +158,38 @@ class ArchiveReader:
         ip = record.field("warc-ip-address")
         return RawExchange(record, head, body, request_head, request_body, ip)
 
+    def read_archived(self, name: str, offset: int, length: int, *, payload_sha256: bytes) -> Archived:
+        """What a repetition of an archived exchange needs; BrokenRecord unless it still holds that payload.
+
+        OSError when its file cannot be read.
+        """
+        place = f"{name}@{offset}"
+        path, present = present_place(self._path_of(name), offset)
+        packed = self._read_bytes(path, present, length)
+        record = parse_record(unpack_member(packed, place, limit=self._record_limit), place)
+        if record.type != "response":
+            raise BrokenRecord(f"{place}: holds a {record.type} record, not a response")
+        head, body = split_head(record.block, place)
+        if hashlib.sha256(body).digest() != payload_sha256:
+            raise BrokenRecord(f"{place}: holds another payload than the index says")
+        request_head, request_body = self._request_after(record, path, present + length)
+        return Archived(
+            name=name,
+            offset=offset,
+            date=format_warc_date(record.date),
+            url=record.url,
+            ip=record.field("warc-ip-address"),
+            request_head=request_head,
+            request_body=request_body,
+            response_head=head,
+        )
+
+    def _path_of(self, name: str) -> Path:
+        path = self._paths.get(name)
+        if path is None:
+            path = self._paths[name] = path_of_name(self._home, name)
+        return path
+
     def _place(self, ref: EvidenceRef) -> tuple[Path, int]:
         path = self._paths.get(ref.file)
         if path is None:
@@ -224,7 +256,7 @@ class ArchiveReader:
         return known
 
     def _response_at(self, name: str, offset: int, asked_from: str) -> RawExchange:
-        path, present = present_place(path_of_name(self._home, name), offset)
+        path, present = present_place(self._path_of(name), offset)
         try:
             found = next(read_members(path, start=present, limit=self._record_limit), None)
         except OSError as problem:
@@ -238,23 +270,6 @@ class ArchiveReader:
         if record.type != "response":
             raise BrokenRecord(f"{asked_from}: {name}@{offset} holds a {record.type} record, not a response")
         return self._whole(record, path, present + length)
-
-
-def read_archived(home: Path, name: str, offset: int, length: int, *, payload_sha256: bytes) -> Archived:
-    """What a repetition of an archived exchange needs; BrokenRecord unless it still holds that payload."""
-    whole = ArchiveReader(home)._response_at(name, offset, f"{name}@{offset}")
-    if hashlib.sha256(whole.raw_body).digest() != payload_sha256:
-        raise BrokenRecord(f"{name}@{offset}: holds another payload than the index says")
-    return Archived(
-        name=name,
-        offset=offset,
-        date=format_warc_date(whole.record.date),
-        url=whole.record.url,
-        ip=whole.ip,
-        request_head=whole.request_head,
-        request_body=whole.request_body,
-        response_head=whole.response_head,
-    )
 
 
 def check_payload(record: WarcRecord, payload: bytes) -> None:

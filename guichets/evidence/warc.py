@@ -102,7 +102,7 @@ def parse_warc_date(text: str, place: str) -> datetime:
 
 def format_warc_date(instant: datetime) -> str:
     """A WARC 1.1 date: UTC with microseconds."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def split_head(block: bytes, place: str) -> tuple[bytes, bytes]:

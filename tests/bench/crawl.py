@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
@@ -58,45 +59,63 @@ def _rates(sandbox: RunningSandbox, home: Path) -> None:
 
 
 def _reference(sandbox: RunningSandbox) -> float:
-    words = [sys.executable, "-m", "tests.bench.reference", str(sandbox.catalogue), str(HOSTS)]
-    found = subprocess.run(words, cwd=ROOT, env=_environment(sandbox), capture_output=True, check=True)
+    command = [sys.executable, "-m", "tests.bench.reference", str(sandbox.catalogue), str(HOSTS)]
+    found = subprocess.run(
+        command, cwd=ROOT, env=environment(sandbox.catalogue), capture_output=True, check=True
+    )
     return float(json.loads(found.stdout)["per_cpu_second"])
 
 
 def _spider(sandbox: RunningSandbox, home: Path, *, store: bool) -> float:
-    return _crawl(sandbox, home, store=store, hosts=HOSTS)["per_cpu_second"]
+    return crawl(sandbox, home, store=store, hosts=HOSTS)["per_cpu_second"]
 
 
 def _memory(sandbox: RunningSandbox, home: Path) -> None:
-    peak = _crawl(sandbox, home, store=True, hosts=IN_FLIGHT)["peak_mb"]
+    peak = crawl(sandbox, home, store=True, hosts=IN_FLIGHT)["peak_mb"]
     print(f"Peak memory of a crawl of {IN_FLIGHT} desks, {len(sandbox.hosts)} hosts at once")
     print(f"  {peak:.0f} MB   goal 300 MB or less")
 
 
-def _crawl(sandbox: RunningSandbox, home: Path, *, store: bool, hosts: int) -> dict[str, float]:
+def crawl(
+    sandbox: RunningSandbox,
+    home: Path,
+    *,
+    store: bool,
+    hosts: int,
+    archive: bool = False,  # measured by the archive's own bench
+    folder: str = "home",
+) -> dict[str, float]:
+    """What the meter measured in a crawl of every desk."""
     out = home / "meter.json"
     settings = {
-        "GUICHETS_HOST_DELAY": 0,
-        "GUICHETS_FORM_INTERVAL": 0,
-        "GUICHETS_CONTROL_URLS": "",
         "GUICHETS_MAX_HOSTS": hosts,
         "GUICHETS_STORE": "postgres" if store else "none",
+        "GUICHETS_ARCHIVE": archive,
         "EXTENSIONS": json.dumps({"tests.bench.meter.Meter": 1, "guichets.crawl.record.CrawlRecord": 500}),
         "BENCH_OUT": out,
-        "GUICHETS_ARCHIVE": "false",  # measured by the archive's own bench
-        "LOG_LEVEL": "WARNING",
     }
-    words = [sys.executable, "-m", "scrapy", "crawl", "ezbooking", "-a", "due=all"]
-    for name, value in settings.items():
-        words += ["-s", f"{name}={value}"]
-    environment = {**_environment(sandbox), "GUICHETS_HOME": str(home / "home"), "PYTHONPATH": str(ROOT)}
-    subprocess.run(words, cwd=ROOT, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        words(settings),
+        cwd=ROOT,
+        env={**environment(sandbox.catalogue), "GUICHETS_HOME": str(home / folder)},
+        check=True,
+        capture_output=True,
+    )
     found: dict[str, float] = json.loads(out.read_text(encoding="utf-8"))
     return found
 
 
-def _environment(sandbox: RunningSandbox) -> dict[str, str]:
-    return {**clean_environment(), "GUICHETS_CATALOGUE": str(sandbox.catalogue)}
+def words(settings: Mapping[str, object]) -> list[str]:
+    """A crawl of every desk, unpaced, with these settings besides."""
+    unpaced = {"GUICHETS_HOST_DELAY": 0, "GUICHETS_FORM_INTERVAL": 0, "GUICHETS_CONTROL_URLS": ""}
+    given = [sys.executable, "-m", "scrapy", "crawl", "ezbooking", "-a", "due=all"]
+    for name, value in {**unpaced, "LOG_LEVEL": "WARNING", **settings}.items():
+        given += ["-s", f"{name}={value}"]
+    return given
+
+
+def environment(catalogue: Path) -> dict[str, str]:
+    return {**clean_environment(), "GUICHETS_CATALOGUE": str(catalogue), "PYTHONPATH": str(ROOT)}
 
 
 def pin_to(core: int) -> None:
