@@ -7,6 +7,7 @@ The downloader middleware that applies it is ``guichets.crawl.gate``.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,8 +21,10 @@ _UNSAFE = re.compile(r"[^!-~]")  # white space, controls, anything beyond ASCII
 class Allow:
     """One kind of request that may leave.
 
-    ``path`` and the values of ``fields`` are regular expressions that must match whole; a body must hold
-    exactly the named fields, each once. ``query`` likewise, None meaning no query string at all.
+    ``path`` and the values of ``fields`` are regular expressions that must match whole; a form's body must
+    hold exactly the named fields, each once. ``query`` likewise; names of ``optional`` may be there besides,
+    once each, those that end in ``[]`` any number of times. Neither of them means no query string at all.
+    ``body`` is for requests that are no forms: an expression the whole body must match, of ``content_type``.
     ``redirect_only`` rows are reached by following the site's own answer, never asked for directly.
     """
 
@@ -29,7 +32,29 @@ class Allow:
     path: str
     fields: Mapping[str, str] | None = None
     query: Mapping[str, str] | None = None
+    optional: Mapping[str, str] | None = None
+    body: str | None = None
+    content_type: str = FORM_TYPE
     redirect_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.body is not None and self.fields is not None:
+            raise ValueError(f"{self.method} {self.path}: a body has fields or a pattern, not both")
+
+    def allows_query(self, query: str) -> bool:
+        if self.query is None and self.optional is None:
+            return not query
+        return _holds(query, self.query or {}, self.optional or {})
+
+    def allows_body(self, body: bytes, content_type: str) -> bool:
+        if self.fields is None and self.body is None:
+            return not body
+        if content_type.split(";")[0].strip().lower() != self.content_type or not body.isascii():
+            return False
+        text = body.decode("ascii")
+        if self.fields is not None:
+            return _holds(text, self.fields, {})
+        return _whole(self.body or "").fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +99,9 @@ class Gate:
                 continue
             if row.redirect_only and not ask.redirected:
                 continue
-            if not _holds_exactly(parts.query, row.query):
+            if not row.allows_query(parts.query):
                 continue
-            if row.fields is None:
-                if not ask.body:
-                    return None
-            elif (
-                ask.content_type.split(";")[0].strip().lower() == FORM_TYPE
-                and _is_ascii(ask.body)
-                and _holds_exactly(ask.body.decode("ascii"), row.fields)
-            ):
+            if row.allows_body(ask.body, ask.content_type):
                 return None
             reason = "body"
         return reason
@@ -119,22 +137,19 @@ def _whole(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.ASCII)
 
 
-def _is_ascii(body: bytes) -> bool:
-    return body.isascii()
-
-
-def _holds_exactly(text: str, wanted: Mapping[str, str] | None) -> bool:
-    if wanted is None:
-        return not text
+def _holds(text: str, wanted: Mapping[str, str], optional: Mapping[str, str]) -> bool:
+    """Whether a query or a form's body has the wanted names, once each, and nothing unknown."""
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
     except ValueError:
         return False
-    names = [name for name, _ in pairs]
+    times = Counter(name for name, _ in pairs)
+    patterns = {**optional, **wanted}
     return (
-        sorted(names) == sorted(wanted)
-        and ";" not in text
-        and all(_whole(wanted[name]).fullmatch(value) for name, value in pairs)
+        ";" not in text
+        and all(times[name] == 1 for name in wanted)
+        and all(count == 1 or name.endswith("[]") for name, count in times.items())
+        and all(name in patterns and _whole(patterns[name]).fullmatch(value) for name, value in pairs)
     )
 
 

@@ -130,6 +130,7 @@ class Observation:
     fencing_token: int | None = None  # of the lease this was observed under
     supersedes: UUID | None = None  # the observation this one corrects, of the same instant
     contributor: str | None = None  # id of the person who gave the page; never exported
+    facts: tuple[tuple[str, str], ...] = ()  # (name, text): what else the pages told; never exported
 
     def __post_init__(self) -> None:
         if self.observed_at.tzinfo is None:

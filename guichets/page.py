@@ -7,13 +7,14 @@ archive, so nothing here knows of requests, clocks or settings.
 from __future__ import annotations
 
 import codecs
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 from lxml import etree
 
@@ -25,6 +26,14 @@ _HEADER_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]{1,40})", 
 _UNREAD_TAGS = ("script", "style", "template", "noscript")
 
 
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """One hop on the way to a page: the status that ordered it, and where it led."""
+
+    status: int
+    url: str
+
+
 @dataclass(frozen=True)
 class Page:
     """One response: ``body`` after decompression, header names in lower case."""
@@ -33,6 +42,7 @@ class Page:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    redirects: tuple[Redirect, ...] = ()  # those that led here, in their order
 
     @cached_property
     def media_type(self) -> str:
@@ -86,6 +96,14 @@ class Page:
         return root
 
     @cached_property
+    def json(self) -> Any:
+        """The body as JSON; None when it is none, nested too deep, or ``null``."""
+        try:
+            return json.loads(self.body.decode("utf-8"), parse_constant=_no_constant)
+        except (ValueError, RecursionError):  # numbers of thousands of digits and bad UTF-8 are ValueErrors
+            return None
+
+    @cached_property
     def may_be_cut(self) -> bool:
         """Whether the body may be a beginning only: a document that is opened and never closed.
 
@@ -95,6 +113,10 @@ class Page:
             return False
         text = self.text.replace("\x00", "").lower()
         return "<html" in text and "</html" not in text
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
 
 
 _CHARSETS = {  # by Python's name; browsers read the first two as Windows-1252
@@ -157,12 +179,18 @@ class Reading:
     horizon_end: date | None = None
     may_advance: bool = False  # the page bears the harmless button that leads to the next step
     note: str | None = None
+    facts: tuple[tuple[str, str], ...] = ()  # what else the page tells and is kept by date, by name
 
 
-def read_transport(page: Page, *, family: str) -> Reading | None:
-    """What any family says of an answer that is not a page: its status, an empty or cut body.
+HTML = frozenset({"text/html", "application/xhtml+xml"})
+JSON = frozenset({"application/json"})
 
-    Called after the family looked for its own sentences in the body. None: it is a whole 2xx page.
+
+def read_transport(page: Page, *, family: str, kinds: frozenset[str] = HTML) -> Reading | None:
+    """What any family says of an answer that is not what it asked for: its status, an empty or cut body.
+
+    Called after the family looked for its own sentences in the body. None: it is a whole 2xx answer of one
+    of these ``kinds`` (media types).
     """
     status = page.status
     if status in {401, 403, 429}:
@@ -175,8 +203,9 @@ def read_transport(page: Page, *, family: str) -> Reading | None:
         return Reading(outcome=Outcome.UNRECOGNISED, rule=f"http.status-{status}")
     if not page.body.strip():
         return Reading(outcome=Outcome.UNREACHABLE, rule="http.empty")
-    if page.may_be_cut:
+    if kinds is HTML and page.may_be_cut:
         return Reading(outcome=Outcome.UNREACHABLE, rule="http.truncated")
-    if page.media_type and page.media_type not in {"text/html", "application/xhtml+xml"}:
-        return Reading(outcome=Outcome.UNRECOGNISED, rule=f"{family}.unrecognised.not-html")
+    if page.media_type and page.media_type not in kinds:
+        kind = "html" if kinds is HTML else "its-kind"
+        return Reading(outcome=Outcome.UNRECOGNISED, rule=f"{family}.unrecognised.not-{kind}")
     return None

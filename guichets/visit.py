@@ -10,11 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 from zoneinfo import ZoneInfo
 
 from guichets.catalogue.model import Desk
+from guichets.gate import FORM_TYPE
 from guichets.items import Evidence, Slot
 from guichets.outcomes import best_of
 from guichets.page import CounterChoice, Page, Reading
@@ -22,6 +23,23 @@ from guichets.page import CounterChoice, Page, Reading
 MAX_REDIRECTS = 6  # the longest honest chain is 3: scheme, www, next step
 REDIRECT_TO_GET = frozenset({301, 302, 303})
 REDIRECT_AS_IS = frozenset({307, 308})
+
+
+R = TypeVar("R", bound=Reading)
+"""A family's own kind of reading, where one page must tell the walk more than a Reading does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked of an address; the gate judges it before it leaves."""
+
+    method: str = "GET"
+    body: bytes = b""
+    content_type: str = ""
+    headers: tuple[tuple[str, str], ...] = ()  # besides those of every request
+
+
+_PLAIN = Asking()
 
 
 class ProbeStopped(Exception):
@@ -66,15 +84,16 @@ class Probe(ABC):
 
     async def get(self, url: str) -> Reading:
         """Ask for a page and read it. Raises ProbeStopped when no page comes."""
-        return await self._ask(url, None, self._read)
+        return await self._ask(url, _PLAIN, self._read)
 
     async def post(self, url: str, fields: Mapping[str, str]) -> Reading:
         """Send a form, follow where it leads, and read the page. Raises ProbeStopped likewise."""
-        return await self._ask(url, urlencode(fields).encode("ascii"), self._read)
+        asking = Asking("POST", urlencode(fields).encode("ascii"), FORM_TYPE)
+        return await self._ask(url, asking, self._read)
 
-    async def ask(self, url: str, read: Callable[[Page], Reading]) -> Reading:
+    async def ask(self, url: str, read: Callable[[Page], R], asking: Asking = _PLAIN) -> R:
         """Ask for a page that a reader of its own reads. Raises ProbeStopped likewise."""
-        return await self._ask(url, None, read)
+        return await self._ask(url, asking, read)
 
     @abstractmethod
     def now(self) -> datetime:
@@ -108,8 +127,8 @@ class Probe(ABC):
     # Where pages come from
 
     @abstractmethod
-    async def _ask(self, url: str, body: bytes | None, read: Callable[[Page], Reading]) -> Reading:
-        """The reading of the page that answers in the end; a body makes it a POST. Raises ProbeStopped."""
+    async def _ask(self, url: str, asking: Asking, read: Callable[[Page], R]) -> R:
+        """The reading of the page that answers in the end. Raises ProbeStopped."""
 
     # What was concluded
 
@@ -162,6 +181,7 @@ def desk_reading(counters: Sequence[Reading]) -> Reading:
         slot_count=sum(reading.slot_count or 0 for reading in counted) - doubles if counted else None,
         horizon_end=max(horizons, default=None),
         note=chosen.note,
+        facts=chosen.facts,
     )
 
 
@@ -179,6 +199,7 @@ def verdict_fields(reading: Reading, zone: ZoneInfo) -> dict[str, Any]:
         "horizon_end": reading.horizon_end,
         "slots": slots,
         "note": reading.note,
+        "facts": reading.facts,
     }
 
 

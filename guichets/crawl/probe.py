@@ -21,16 +21,17 @@ from scrapy.http.cookies import CookieJar
 from guichets.clock import Clock
 from guichets.crawl import meta
 from guichets.crawl.faults import RedirectLoop, read_failure
-from guichets.gate import FORM_TYPE
 from guichets.items import Evidence, Observation, counter_observation_id, new_probe_id
-from guichets.page import Page, Reading
+from guichets.page import Page, Reading, Redirect
 from guichets.schedule.lease import DueDesk, HostLease, Purpose
 from guichets.visit import (
     MAX_REDIRECTS,
     REDIRECT_AS_IS,
+    Asking,
     Line,
     Probe,
     ProbeStopped,
+    R,
     read_headers,
     readable,
     redirect_target,
@@ -106,11 +107,11 @@ class LiveProbe(Probe):
 
     # Requests
 
-    def _request(self, url: str, *, body: bytes | None = None) -> Request:
+    def _request(self, url: str, asking: Asking) -> Request:
         request = Request(
             url,
-            method="GET" if body is None else "POST",
-            body=body,
+            method=asking.method,
+            body=asking.body,
             meta={
                 meta.LEASE: self.lease,
                 "download_slot": self.lease.host,
@@ -118,8 +119,10 @@ class LiveProbe(Probe):
                 "verbatim_url": True,
             },
         )
-        if body is not None:
-            request.headers["Content-Type"] = FORM_TYPE
+        if asking.content_type:
+            request.headers["Content-Type"] = asking.content_type
+        for name, value in asking.headers:
+            request.headers[name] = value
         if self._has_cookies:
             if url not in self._cookies:
                 self._jar.add_cookie_header(request)
@@ -128,20 +131,24 @@ class LiveProbe(Probe):
                 request.headers["Cookie"] = cookie
         return request
 
-    async def _ask(self, url: str, body: bytes | None, read: Callable[[Page], Reading]) -> Reading:
-        request = self._request(url, body=body)
+    async def _ask(self, url: str, asking: Asking, read: Callable[[Page], R]) -> R:
         try:
-            return read(await self._fetch(request))
+            return read(await self._fetch(url, asking))
         except Exception as error:
             raise ProbeStopped(read_failure(error), error) from error
 
-    async def _fetch(self, request: Request) -> Page:
+    async def _fetch(self, url: str, asking: Asking) -> Page:
+        request = self._request(url, asking)
+        redirects: list[Redirect] = []
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._download(request)
-            follow = self._redirect(request, response)
+            if response.status not in REDIRECT_AS_IS:
+                asking = Asking()
+            follow = self._redirect(response, asking)
             if follow is None:
-                return page_of(response)
+                return page_of(response, tuple(redirects))
             request = follow
+            redirects.append(Redirect(response.status, request.url))
         raise RedirectLoop(f"more than {MAX_REDIRECTS} redirects, the last to {request.url}")
 
     async def _download(self, request: Request) -> Response:
@@ -179,16 +186,15 @@ class LiveProbe(Probe):
         self._evidence.append(_evidence(request, response))
         return response
 
-    def _redirect(self, request: Request, response: Response) -> Request | None:
+    def _redirect(self, response: Response, asking: Asking) -> Request | None:
         """The request a redirect leads to, None where it leads to no address; the gate judges it."""
         location = response.headers.get("Location")
         text = None if location is None else readable(location)
         target = redirect_target(response.url, response.status, text)
         if target is None:
             return None
-        body = request.body if response.status in REDIRECT_AS_IS and request.method == "POST" else None
         try:
-            follow = self._request(target, body=body)
+            follow = self._request(target, asking)
         except ValueError:  # no address that can be asked for
             return None
         follow.meta[meta.REDIRECTED] = True
@@ -205,7 +211,13 @@ def _evidence(request: Request, response: Response) -> Evidence:
     return Evidence(url=response.url, status=response.status, sha256=digest, size=size)
 
 
-def page_of(response: Response) -> Page:
+def page_of(response: Response, redirects: tuple[Redirect, ...] = ()) -> Page:
     """A Scrapy response, after its decompression, as readers see it."""
     pairs = ((name, value) for name, values in response.headers.items() for value in values)
-    return Page(url=response.url, status=response.status, headers=read_headers(pairs), body=response.body)
+    return Page(
+        url=response.url,
+        status=response.status,
+        headers=read_headers(pairs),
+        body=response.body,
+        redirects=redirects,
+    )

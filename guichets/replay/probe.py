@@ -8,16 +8,25 @@ as it would be of a page that does not come.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from guichets.catalogue.model import Desk
 from guichets.evidence import ArchivedPage
 from guichets.outcomes import Outcome
-from guichets.page import CounterChoice, Page, Reading
-from guichets.visit import MAX_REDIRECTS, REDIRECT_AS_IS, Probe, ProbeStopped, read_headers, redirect_target
+from guichets.page import CounterChoice, Page, Reading, Redirect
+from guichets.visit import (
+    MAX_REDIRECTS,
+    REDIRECT_AS_IS,
+    Asking,
+    Probe,
+    ProbeStopped,
+    R,
+    read_headers,
+    redirect_target,
+)
 
 NOT_ARCHIVED = Reading(
     outcome=Outcome.UNRECOGNISED,
@@ -67,15 +76,15 @@ class Memory:
         self._most = most
         self._readings: dict[tuple[object, ...], Reading] = {}
 
-    def read(self, read: Callable[[Page], Reading], answer: Answer) -> Reading:
+    def read(self, read: Callable[[Page], R], answer: Answer) -> R:
         page = answer.page
-        key = (read, page.url, page.status, tuple(page.headers.items()), answer.sha256)
+        key = (read, page.url, page.status, page.redirects, tuple(page.headers.items()), answer.sha256)
         found = self._readings.get(key)
         if found is None:
             if len(self._readings) >= self._most:
                 self._readings.clear()
             found = self._readings[key] = read(page)
-        return found
+        return cast(R, found)  # the reader is part of the key
 
 
 class ReplayedProbe(Probe):
@@ -118,31 +127,34 @@ class ReplayedProbe(Probe):
         super().conclude(reading, counter)  # stamps the line, which is no question of the walk's
         self._memory.is_timeless = was_timeless
 
-    async def _ask(self, url: str, body: bytes | None, read: Callable[[Page], Reading]) -> Reading:
+    async def _ask(self, url: str, asking: Asking, read: Callable[[Page], R]) -> R:
         try:
-            answer = self._follow(*self._find(url, body))
+            answer = self._follow(*self._find(url, asking))
         except NotInArchive as error:
             raise ProbeStopped(NOT_ARCHIVED, error) from error
         self.url = answer.url
         self._instant = answer.finished_at
         return self._memory.read(read, answer)
 
-    def _find(self, url: str, body: bytes | None) -> tuple[int, Answer]:
+    def _find(self, url: str, asking: Asking) -> tuple[int, Answer]:
         """The next exchange that asked exactly this; those passed over were asked by other readers."""
-        method = "GET" if body is None else "POST"
         for place in range(self._next, len(self._answers)):
             answer = self._answers[place]
-            if answer.url == url and answer.method == method and answer.request_body == (body or b""):
+            if answer.url == url and answer.method == asking.method and answer.request_body == asking.body:
                 return place, answer
-        raise NotInArchive(f"{method} {url}")
+        raise NotInArchive(f"{asking.method} {url}")
 
     def _follow(self, place: int, answer: Answer) -> Answer:
         """The end of the redirects that begin there."""
+        redirects: list[Redirect] = []
         for _ in range(MAX_REDIRECTS + 1):
             self._next = place + 1
             target = redirect_target(answer.url, answer.page.status, answer.location)
             if target is None:
+                if redirects:
+                    answer = replace(answer, page=replace(answer.page, redirects=tuple(redirects)))
                 return answer
+            redirects.append(Redirect(answer.page.status, target))
             place += 1
             method = answer.method if answer.page.status in REDIRECT_AS_IS else "GET"
             if place >= len(self._answers):
