@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -305,3 +306,45 @@ def test_host_is_a_name_and_a_port(host: str, name: str, port: int | None, same:
 )
 def test_gate_knows_the_addresses_of_its_family(url: str, known: bool) -> None:
     assert GATE.knows(url) is known
+
+
+SEARCH = Gate(
+    rows=(
+        Allow("GET", "/search", query={"org": "[0-9]+"}, optional={"place": "[0-9]+", "ids[]": "[0-9]+"}),
+        Allow("POST", "/api", body=r'\{"q":"[a-z]+"\}', content_type="application/json"),
+        Allow("HEAD", "/handshake"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("ask", "refusal"),
+    [
+        (get("/search?org=1"), None),
+        (get("/search?org=1&place=2"), None),
+        (get("/search?org=1&ids[]=2&ids[]=3"), None),
+        (get("/search?place=2"), "not-allowed"),
+        (get("/search"), "not-allowed"),
+        (get("/search?org=1&org=1"), "not-allowed"),
+        (get("/search?org=1&place=2&place=2"), "not-allowed"),
+        (get("/search?org=1&place=x"), "not-allowed"),
+        (get("/search?org=1&other=2"), "not-allowed"),
+        (get("/search?org=1&ids[]=x"), "not-allowed"),
+        (Ask("HEAD", "/handshake"), None),
+        (Ask("HEAD", "/search?org=1"), "not-allowed"),
+        (Ask("POST", "/api", b'{"q":"open"}', "application/json"), None),
+        (Ask("POST", "/api", b'{"q":"open"}', "application/json; charset=utf-8"), None),
+        (Ask("POST", "/api", b'{"q":"open"}', "text/plain"), "body"),
+        (Ask("POST", "/api", b'{"q":"open"} ', "application/json"), "body"),
+        (Ask("POST", "/api", b'{"q":"open"}\n', "application/json"), "body"),
+        (Ask("POST", "/api", '{"q":"é"}'.encode(), "application/json"), "body"),
+        (Ask("POST", "/api", b"", "application/json"), "body"),
+    ],
+)
+def test_optional_queries_and_other_bodies_than_forms(ask: Ask, refusal: str | None) -> None:
+    assert SEARCH.refusal(replace(ask, url=f"https://desk.example{ask.url}", host="desk.example")) == refusal
+
+
+def test_row_has_fields_or_a_body() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        Allow("POST", "/api", fields={}, body="x")

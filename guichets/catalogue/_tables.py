@@ -159,6 +159,8 @@ def _params(row: Row, family: str) -> Mapping[str, Any]:
             )
         elif problem:
             row.refuse(f"param {name} {quoted(value)} {problem}", f"params.{name}")
+        elif known[name].is_url:
+            params = {**params, name: canonical_url(value)}
     return dict(params)
 
 

@@ -20,6 +20,10 @@ class Param:
     sentence: str
     choices: tuple[Any, ...] = ()  # the only values, where there are few
     is_url: bool = False
+    default: Any = None  # what its absence means
+    is_asked: bool = (
+        False  # the address that is asked in place of the entry URL's: its host is paced and leased
+    )
 
 
 def _family(**params: Param) -> Mapping[str, Param]:
@@ -41,7 +45,13 @@ FAMILIES: Mapping[str, Mapping[str, Param]] = MappingProxyType(
         ),
         "demarche_numerique": _family(),
         "troov": _family(
-            api=Param((str,), "Base URL of the API; absent, the public one.", is_url=True),
+            api=Param(
+                (str,),
+                "Base URL of the API; absent, the public one.",
+                is_url=True,
+                default="https://api.consulat.gouv.fr/api",
+                is_asked=True,
+            ),
             slug=Param((str,), "Slug of the consulate."),
             service=Param((str,), "Name of the service, where the URL does not tell it."),
         ),
@@ -51,3 +61,16 @@ FAMILIES: Mapping[str, Mapping[str, Param]] = MappingProxyType(
     }
 )
 """Family name (= spider, module, folder of test pages) -> its params by name."""
+
+
+def param_of(family: str, params: Mapping[str, Any], name: str) -> Any:
+    """A param as given, else what its absence means."""
+    return params.get(name, FAMILIES[family][name].default)
+
+
+def asked_url(family: str, url: str, params: Mapping[str, Any]) -> str:
+    """The address at which a desk is asked: its entry URL, or the API behind it."""
+    for name, param in FAMILIES.get(family, {}).items():
+        if param.is_asked:
+            return str(param_of(family, params, name))
+    return url

@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from guichets.catalogue.families import asked_url
+
 PROCEDURES: Mapping[str, str] = MappingProxyType(
     {
         "premiere_demande": "Première demande de titre de séjour",
@@ -72,8 +74,8 @@ class Desk:
 
     @property
     def host(self) -> str:
-        """``name`` or ``name:port``, lower case: what is paced and leased."""
-        return urlsplit(self.url).netloc.lower()
+        """``name`` or ``name:port``, lower case: what is asked, and so what is paced and leased."""
+        return urlsplit(asked_url(self.family, self.url, self.params)).netloc.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
