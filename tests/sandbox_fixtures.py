@@ -105,7 +105,10 @@ def start_sandbox(folder: Path, **options: object) -> RunningSandbox:
     given = {"port": 0, "speed": 0, "ready_file": ready_file, "ledger": folder / "ledger.jsonl",
              "catalogue": folder / "catalogue", **options}  # fmt: skip
     arguments = [
-        text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))
+        text
+        for name, value in given.items()
+        for one in (value if isinstance(value, list) else [value])  # ``family=["troov", "lutece"]``
+        for text in (f"--{name.replace('_', '-')}", str(one))
     ]
     log = folder / "sandbox.log"
     with log.open("wb") as output:

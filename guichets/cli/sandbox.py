@@ -27,6 +27,9 @@ def sandbox(
         str, typer.Option(help="Un hôte par adresse de boucle locale (address) ou par port (port).")
     ] = "auto",
     latency: Annotated[float, typer.Option(help="Attente avant chaque réponse, en millisecondes.")] = 0.0,
+    family: Annotated[
+        list[str] | None, typer.Option(help="Famille de plateforme ; répétable ; all = toutes.")
+    ] = None,
     ledger: Annotated[Path | None, typer.Option(help="Fichier où noter chaque requête (JSON Lines).")] = None,
     catalogue: Annotated[
         Path | None, typer.Option(help="Dossier du catalogue à écrire ; sinon temporaire.")
@@ -35,9 +38,12 @@ def sandbox(
 ) -> None:
     """Jouer des sites de préfecture imaginaires, pour apprendre et essayer sans déranger personne."""
     from guichets.sandbox import Options
+    from guichets.sandbox.families import families
     from guichets.sandbox.running import parse_start, run
 
+    asked = family or ["ezbooking"]
     options = Options(
+        families=tuple(families()) if "all" in asked else tuple(dict.fromkeys(asked)),
         port=port,
         seed=seed,
         desks=desks,

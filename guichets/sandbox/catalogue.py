@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from guichets.errors import ArgumentError
-from guichets.sandbox.families import Family
+from guichets.sandbox.families import families
 from guichets.sandbox.plans import DeskPlan
 
 HEADER = "# Written by `guichets sandbox`: imaginary desks, valid while it runs.\n"
 
 
-def write_catalogue(folder: Path, desks: Sequence[DeskPlan], *, family: Family, hosts: Sequence[str]) -> None:
+def write_catalogue(folder: Path, desks: Sequence[DeskPlan], *, hosts: Sequence[str]) -> None:
     """Write ``<NN>.toml`` files; ``hosts`` gives ``address:port`` by host number.
 
     Refuses a folder that holds TOML files of someone else; replaces those of an earlier sandbox.
@@ -26,7 +26,7 @@ def write_catalogue(folder: Path, desks: Sequence[DeskPlan], *, family: Family, 
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder)
         for code, known in by_departement.items():
-            tables = [_table(desk, f"http://{hosts[desk.host]}{family.entry(desk)}") for desk in known]
+            tables = [_table(desk, f"http://{hosts[desk.host]}") for desk in known]
             (folder / f"{code}.toml").write_text("\n".join([HEADER, *tables]), encoding="utf-8")
     except OSError as error:
         raise ArgumentError(f"--catalogue {str(folder)!r} cannot be written: {error.strerror}") from None
@@ -42,7 +42,8 @@ def _clear(folder: Path) -> None:
         file.unlink()
 
 
-def _table(desk: DeskPlan, url: str) -> str:
+def _table(desk: DeskPlan, origin: str) -> str:
+    family = families()[desk.family]
     values: Mapping[str, Any] = {
         "id": desk.id,
         "family": desk.family,
@@ -50,10 +51,17 @@ def _table(desk: DeskPlan, url: str) -> str:
         "office": desk.office,
         "procedure": desk.procedure,
         "label": desk.label,
-        "url": url,
+        "url": origin + family.entry(desk),
         "source": "guichets sandbox",
     }
+    params = family.params(desk, origin)
     # a JSON string is a TOML basic string as long as it holds no DEL, which nothing here does
-    return "[[desk]]\n" + "".join(
-        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()
+    return "".join(
+        ["[[desk]]\n", *map(_line, values.items())]
+        + (["[desk.params]\n", *map(_line, params.items())] if params else [])
     )
+
+
+def _line(entry: tuple[str, Any]) -> str:
+    name, value = entry
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}\n"

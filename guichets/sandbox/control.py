@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from guichets.errors import ArgumentError
+from guichets.sandbox.families import families
 
 if TYPE_CHECKING:
     from guichets.sandbox.server import Sandbox
@@ -70,9 +71,10 @@ class _Routes:
     async def scenes(self, request: web.Request) -> web.Response:
         return _json(
             [
-                {"name": scene.name, "outcome": scene.outcome and str(scene.outcome),
+                {"family": name, "name": scene.name, "outcome": scene.outcome and str(scene.outcome),
                  "sentence": scene.sentence, "slow": scene.slow}
-                for scene in self._sandbox.play.scenes.values()
+                for name in self._sandbox.options.families
+                for scene in families()[name].scenes
             ]
         )  # fmt: skip
 

@@ -27,7 +27,7 @@ class Options:
     mixture: str = "realistic"
     host_scheme: str = "auto"
     latency_ms: float = 0.0  # before each answer
-    family: str = "ezbooking"
+    families: tuple[str, ...] = ("ezbooking",)
     ledger: Path | None = None  # None: a temporary file, removed at the end
     catalogue: Path | None = None  # None: a temporary folder, removed at the end
 
@@ -39,12 +39,15 @@ class Options:
         _within("--latency", self.latency_ms, 0, 600_000)
         if self.start.tzinfo is None:
             raise ArgumentError(f"--start {self.start.isoformat()} has no time zone; end it with Z for UTC")
-        if self.family not in families():
-            raise ArgumentError(f"family {self.family!r} cannot be played; known: {', '.join(families())}")
-
-    @property
-    def hosts(self) -> int:
-        return min(self.departements, self.desks)
+        for name in self.families:
+            if name not in families():
+                raise ArgumentError(
+                    f"--family {name!r} cannot be played; known: all, {', '.join(families())}"
+                )
+        if not 0 < len(self.families) <= self.desks:
+            raise ArgumentError(
+                f"--desks {self.desks}: fewer than the {len(self.families)} families asked for"
+            )
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:

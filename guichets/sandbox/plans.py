@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from guichets.catalogue import PROCEDURES, departements
 from guichets.errors import ArgumentError
-from guichets.sandbox.families import Draft, Family
+from guichets.sandbox.families import Draft, Family, families
 from guichets.sandbox.world import Temper
 
 ABROAD = "99"  # consulates: no préfecture there
@@ -40,6 +41,7 @@ class HostPlan:
     number: int
     departement: str
     title: str  # name of the département, for pages
+    family: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,13 @@ class _Role:
     temper: Temper = Temper.SCARCE
 
 
-_REALISTIC = (
+_LIVES = (
     _Role(48, temper=Temper.SCARCE),
     _Role(11, temper=Temper.DRY),
     _Role(16, temper=Temper.GENEROUS),
     _Role(1, temper=Temper.STEADY),
-    _Role(4, "closed-no-calendar"),
-    _Role(2, "closed-unavailable"),
-    _Role(1, "closed-disabled-404"),
-    _Role(1, "closed-disabled-200"),
-    _Role(3, "overload-503"),
+)
+_FAILURES = (
     _Role(2, "status-502"),
     _Role(3, "status-404"),
     _Role(2, "reset"),
@@ -75,48 +74,68 @@ MIXTURES = ("realistic", "lives", "states", "all")
 """Named mixtures; the name of a scene is one too, and makes every desk play it."""
 
 
-def draw_hosts(seed: int, count: int) -> tuple[HostPlan, ...]:
-    """``count`` préfectures spread over the list of départements."""
+def draw_hosts(seed: int, count: int, families: Sequence[Family]) -> tuple[HostPlan, ...]:
+    """``count`` sites spread over the list of départements, dealt to the families in turn.
+
+    A family of one place alone gets one site besides, unless it plays alone.
+    """
     known = [entry for code, entry in departements().items() if code != ABROAD]
     if count > len(known):
         raise ArgumentError(f"--departements {count}: there are {len(known)}; ask for fewer")
     first = Random(f"{seed}/departements").randrange(len(known))
     chosen = sorted({(first + place * len(known) // count) % len(known) for place in range(count)})
-    return tuple(HostPlan(n, known[place].code, known[place].name) for n, place in enumerate(chosen))
+    anywhere = [family for family in families if family.departement is None] or list(families)
+    elsewhere = [family for family in families if family not in anywhere]
+    if count < len(anywhere):
+        raise ArgumentError(
+            f"--departements {count}: fewer than the {len(anywhere)} families to spread there"
+        )
+    sites = [(known[place], anywhere[turn % len(anywhere)]) for turn, place in enumerate(chosen)]
+    sites += [(departements()[str(family.departement)], family) for family in elsewhere]
+    return tuple(
+        HostPlan(number, family.departement or place.code, place.name, family.name)
+        for number, (place, family) in enumerate(sites)
+    )
 
 
-def draw_desks(
-    *, seed: int, hosts: Sequence[HostPlan], count: int, family: Family, mixture: str
-) -> tuple[DeskPlan, ...]:
+def draw_desks(*, seed: int, hosts: Sequence[HostPlan], count: int, mixture: str) -> tuple[DeskPlan, ...]:
     """``count`` desks, dealt to the hosts in turn, with their roles."""
     codes = departements()
-    placed = sorted((place % len(hosts), place) for place in range(count))
-    roles = _cast(seed, [host for host, _ in placed], family, mixture)
+    dealt = Counter(place % len(hosts) for place in range(count))
+    roles = {
+        family: iter(_cast(seed, [host.number for host in hosts if host.family == family
+                                  for _ in range(dealt[host.number])], families()[family], mixture))
+        for family in dict.fromkeys(host.family for host in hosts)
+    }  # fmt: skip
     plans = []
-    numbers: dict[int, set[int]] = {host.number: set() for host in hosts}
-    rank: dict[int, int] = {}
-    for (host, _), role in zip(placed, roles, strict=True):
-        rank[host] = rank.get(host, 0) + 1
-        code = hosts[host].departement
-        desk_id = f"{code.lower()}-sandbox-{rank[host]:03}"
-        fate = Random(f"{seed}/{desk_id}/plan")
-        procedure = fate.choice(_PROCEDURES)
-        draft = family.draft(fate, numbers[host], PROCEDURES[procedure])
-        plans.append(
-            DeskPlan(
-                id=desk_id,
-                family=family.name,
-                departement=code,
-                zone=codes[code].zone,
-                host=host,
-                office=f"Préfecture de bac à sable ({hosts[host].title})",
-                procedure=procedure,
-                label=f"{PROCEDURES[procedure]} - formulaire {draft.number}",
-                draft=draft,
-                tempers=_tempers(fate, role.temper, len(draft.counters)),
-                script=role.scene,
+    rank: Counter[tuple[str, str]] = Counter()
+    for host in hosts:
+        family = families()[host.family]
+        taken: set[int] = set()  # numbers in use on this host
+        code = host.departement
+        for _ in range(dealt[host.number]):
+            role = next(roles[family.name])
+            rank[code, family.name] += 1
+            place = "sandbox" if family.name == "ezbooking" else family.name.replace("_", "-")
+            desk_id = f"{code.lower()}-{place}-{rank[code, family.name]:03}"
+            fate = Random(f"{seed}/{desk_id}/plan")
+            procedure = fate.choice(_PROCEDURES)
+            draft = family.draft(fate, taken, PROCEDURES[procedure])
+            plans.append(
+                DeskPlan(
+                    id=desk_id,
+                    family=family.name,
+                    departement=code,
+                    zone=codes[code].zone,
+                    host=host.number,
+                    office=f"{family.office} de bac à sable ({host.title})",
+                    procedure=procedure,
+                    label=f"{PROCEDURES[procedure]} - formulaire {draft.number}",
+                    draft=draft,
+                    tempers=_tempers(fate, role.temper, len(draft.counters)),
+                    script=role.scene,
+                )
             )
-        )
     return tuple(plans)
 
 
@@ -145,9 +164,10 @@ def _cast(seed: int, hosts: list[int], family: Family, mixture: str) -> list[_Ro
     fate = Random(f"{seed}/roles")
     scenes = [scene for scene in family.scenes if scene.name != "life"]
     if mixture == "realistic":
-        return _realistic(fate, hosts)
+        own = [_Role(share, name) for name, share in family.realistic.items()]
+        return _realistic(fate, hosts, [*_LIVES, *own, *_FAILURES])
     if mixture == "lives":
-        return _dealt(fate, [role for role in _REALISTIC if role.scene is None], len(hosts))
+        return _dealt(fate, list(_LIVES), len(hosts))
     if mixture in {"states", "all"}:
         names = [scene.name for scene in scenes if mixture == "all" or not scene.slow]
         return [_Role(1, names[place % len(names)]) for place in range(len(hosts))]
@@ -158,7 +178,7 @@ def _cast(seed: int, hosts: list[int], family: Family, mixture: str) -> list[_Ro
     )
 
 
-def _realistic(fate: Random, hosts: list[int]) -> list[_Role]:
+def _realistic(fate: Random, hosts: list[int], roles: list[_Role]) -> list[_Role]:
     numbers = sorted(set(hosts))
     fate.shuffle(numbers)
     each = int(len(numbers) * _REFUSING_SHARE)
@@ -166,7 +186,7 @@ def _realistic(fate: Random, hosts: list[int]) -> list[_Role]:
     for scene in _REFUSING_HOSTS:
         for _ in range(each):
             refusing[numbers.pop()] = scene
-    others = iter(_dealt(fate, list(_REALISTIC), sum(host not in refusing for host in hosts)))
+    others = iter(_dealt(fate, roles, sum(host not in refusing for host in hosts)))
     return [_Role(1, refusing[host]) if host in refusing else next(others) for host in hosts]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from guichets.errors import ArgumentError
 from guichets.outcomes import Outcome
-from guichets.sandbox.families import Family
+from guichets.sandbox.families import families
 from guichets.sandbox.plans import DeskPlan
 from guichets.sandbox.scenes import Scene
 from guichets.sandbox.timing import SimulatedClock, floor_to_minute
@@ -67,14 +67,14 @@ class _Pinned:
 class Play:
     """The state of the desks; every decision takes the simulated instant from the visit."""
 
-    def __init__(
-        self, *, seed: int, desks: Sequence[DeskPlan], family: Family, clock: SimulatedClock
-    ) -> None:
+    def __init__(self, *, seed: int, desks: Sequence[DeskPlan], clock: SimulatedClock) -> None:
         self.clock = clock
-        self.family = family
         self.desks = {desk.id: desk for desk in desks}
         self.by_number = {(desk.host, desk.draft.number): desk for desk in desks}
-        self.scenes = {scene.name: scene for scene in family.scenes}
+        self._scenes = {
+            name: {scene.name: scene for scene in families()[name].scenes}
+            for name in {desk.family for desk in desks}
+        }
         self._lives: dict[str, DeskLife] = {
             desk.id: build_life(
                 seed=seed,
@@ -98,9 +98,9 @@ class Play:
             raise ArgumentError(f"no desk {desk_id!r} in this sandbox")
         scene = None
         if scene_name not in {None, "life"}:
-            scene = self.scenes.get(str(scene_name))
+            scene = self._scenes[desk.family].get(str(scene_name))
             if scene is None:
-                raise ArgumentError(f"no scene {scene_name!r}: GET /scenes lists them")
+                raise ArgumentError(f"no scene {scene_name!r} for {desk_id}: GET /scenes lists them")
         wanted = {**(scene.manners if scene else {}), **(manners or {})}
         known = {entry.name for entry in fields(desk.draft.manners)}
         for name in wanted:
@@ -147,10 +147,11 @@ class Play:
     def _look(self, desk: DeskPlan, pinned: _Pinned, at: datetime, number: int) -> Situation:
         life = self._lives[desk.id]
         scene = pinned.scene
+        family = families()[desk.family]
         condition = life.condition(at) if scene is None else Condition.ORDINARY
         if condition is Condition.OVERLOADED:
-            scene = self.scenes["overload-503"]
-        choice = self.family.counters(desk, pinned.manners, number)
+            scene = self._scenes[desk.family][family.overload_scene]
+        choice = family.counters(desk, pinned.manners, number)
         reachable = choice or dict([next(iter(desk.draft.counters.items()))])
         counters = []
         for place, (key, label) in enumerate(reachable.items()):
@@ -164,5 +165,5 @@ class Play:
                     slots = life.counters[key].chosen_slots(at)
             offered = slots if outcome is Outcome.OFFERED else ()
             counters.append(CounterNow(key, label, outcome, offered, life.counters[key]))
-        ends_early = self.family.ends_before_choice(pinned.manners, tuple(counters))
+        ends_early = family.ends_before_choice(pinned.manners, tuple(counters))
         return Situation(desk, at, scene, pinned.manners, tuple(counters), bool(choice), ends_early)

@@ -50,13 +50,11 @@ class Sandbox:
     async def start(self) -> None:
         """Draw the desks, write the catalogue and answer; raises ArgumentError for what cannot be."""
         options = self.options
-        family = families()[options.family]
-        plans = draw_hosts(options.seed, options.hosts)
-        desks = draw_desks(
-            seed=options.seed, hosts=plans, count=options.desks, family=family, mixture=options.mixture
-        )
+        chosen = [families()[name] for name in options.families]
+        plans = draw_hosts(options.seed, min(options.departements, options.desks), chosen)
+        desks = draw_desks(seed=options.seed, hosts=plans, count=options.desks, mixture=options.mixture)
         clock = SimulatedClock(options.start, options.speed)
-        self.play = Play(seed=options.seed, desks=desks, family=family, clock=clock)
+        self.play = Play(seed=options.seed, desks=desks, clock=clock)
         try:
             self._sockets = sockets = listen(count=len(plans), port=options.port, scheme=options.host_scheme)
             names = [name_of(listener) for listener in sockets.hosts]
@@ -65,7 +63,7 @@ class Sandbox:
             self._temporary = Path(tempfile.mkdtemp(prefix="guichets-sandbox-"))
             self.catalogue = (options.catalogue or self._temporary / "catalogue").absolute()
             self.ledger = Ledger((options.ledger or self._temporary / "ledger.jsonl").absolute())
-            write_catalogue(self.catalogue, desks, family=family, hosts=names)
+            write_catalogue(self.catalogue, desks, hosts=names)
             self.sites = Sites(
                 plans=plans,
                 names=names,
@@ -120,7 +118,7 @@ class Sandbox:
         return {
             plan.id: {
                 "host": self.sites.states[plan.host].name,
-                **truth_of(self.play.situation(plan, at=at), self.play.family),
+                **truth_of(self.play.situation(plan, at=at)),
             }
             for plan in plans
         }
@@ -149,9 +147,10 @@ class Sandbox:
         return [
             {
                 "id": desk.id,
+                "family": desk.family,
                 "departement": desk.departement,
                 "host": self.sites.states[desk.host].name,
-                "url": f"http://{self.sites.states[desk.host].name}{self.play.family.entry(desk)}",
+                "url": f"http://{self.sites.states[desk.host].name}{families()[desk.family].entry(desk)}",
                 "counters": dict(desk.draft.counters),
                 "scene": scene.name if (scene := self.play.scene(desk.id)) else None,
             }
@@ -184,4 +183,5 @@ class Sandbox:
             "ledger": str(self.ledger.path),
             "seed": self.options.seed,
             "desks": len(self.play.desks),
+            "families": list(self.options.families),
         }

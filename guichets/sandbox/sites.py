@@ -18,7 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from guichets.sandbox import replies
 from guichets.sandbox.delivery import deliver
-from guichets.sandbox.families import Answer, Call, Family
+from guichets.sandbox.families import Answer, Call, Family, families
 from guichets.sandbox.host_state import HostState
 from guichets.sandbox.ledger import Ledger
 from guichets.sandbox.plans import HostPlan
@@ -69,7 +69,7 @@ class Sites:
         self.plans = plans
         self.states = [HostState(name) for name in names]
         self._play = play
-        self._family: Family = play.family
+        self._families: list[Family] = [families()[plan.family] for plan in plans]
         self._ledger = ledger
         self._elsewhere = elsewhere
         self._latency_ms = latency_ms
@@ -80,22 +80,25 @@ class Sites:
     async def receive(self, request: web.BaseRequest, *, host: int, connection: int) -> web.StreamResponse:
         """Answer one request and write its line in the ledger, however it ends."""
         started = time.monotonic()
-        state = self.states[host]
+        state, family = self.states[host], self._families[host]
         body = await request.read() if request.can_read_body else b""
-        cookie = request.cookies.get(self._family.cookie)
+        cookie = request.cookies.get(family.cookie)
         call = Call(
             method=request.method,
             path=request.path,
             fields=tuple(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)) if body else (),
-            session=cookie or self._family.new_session(),
+            session=cookie or family.new_session(),
             origin=f"http://{state.name}",
             host=host,
             title=self.plans[host].title,
+            query=tuple(parse_qsl(request.query_string, keep_blank_values=True)),
+            body=body,
+            headers={name.lower(): value for name, value in request.headers.items()},
         )
         user_agent = request.headers.get("User-Agent", "")
         answer = self._answer(call, state, started)
-        if answer.desk is not None and cookie is None and answer.reply.status < 400:
-            session = f"{self._family.cookie}={call.session}; path=/; HttpOnly"
+        if answer.desk is not None and family.cookie and cookie is None and answer.reply.status < 400:
+            session = f"{family.cookie}={call.session}; path=/; HttpOnly"
             answer = replace(answer, reply=answer.reply.with_header("Set-Cookie", session))
         try:
             latency_ms = self._latency_ms if state.latency_ms is None else state.latency_ms
@@ -128,8 +131,9 @@ class Sites:
     def _answer(self, call: Call, state: HostState, now: float) -> Answer:
         """What the site would answer, then what befalls that answer."""
         interference = state.interference(now)
-        answer = None if call.path == "/robots.txt" else self._family.answer(call, self._play)
-        violation = self._family.tripwire(call)
+        family = self._families[call.host]
+        answer = None if call.path == "/robots.txt" else family.answer(call, self._play)
+        violation = family.tripwire(call)
         if answer is None:
             if call.path == "/robots.txt":
                 reply = state.robots_txt(self._forbidden_paths(call.host))
@@ -151,7 +155,7 @@ class Sites:
             path
             for desk in self._desks_of[host]
             if (scene := self._play.scene(desk.id)) is not None and scene.robots
-            for path in self._family.forbidden_paths(desk)
+            for path in self._families[host].forbidden_paths(desk)
         ]
 
     def _line(self, call: Call, answer: Answer, state: HostState, user_agent: str) -> dict[str, Any]:
@@ -177,7 +181,7 @@ class Sites:
     def _truth(self, answer: Answer) -> dict[str, Any] | None:
         if answer.situation is None:
             return None
-        truth = truth_of(answer.situation, self._family)
+        truth = truth_of(answer.situation)
         counter = truth["counters"].get(answer.counter)
         return {
             "at": truth["at"],

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from guichets.outcomes import Outcome, best_of
-from guichets.sandbox.families import Family, Shown
+from guichets.sandbox.families import Family, Shown, families
 from guichets.sandbox.play import CounterNow, Situation
 from guichets.sandbox.scenes import Stage
 
 
-def truth_of(situation: Situation, family: Family) -> dict[str, Any]:
+def truth_of(situation: Situation) -> dict[str, Any]:
     """The expected observation of the desk, and of each counter a visit can tell apart.
 
     ``counters`` is empty when a visit has its verdict before it sees any, and for desks without a choice.
@@ -19,7 +19,7 @@ def truth_of(situation: Situation, family: Family) -> dict[str, Any]:
     """
     known: dict[str, Any] | None = situation.built.get("truth")
     if known is None:
-        known = situation.built["truth"] = _truth(situation, family)
+        known = situation.built["truth"] = _truth(situation, families()[situation.desk.family])
     return known
 
 
@@ -52,16 +52,19 @@ def _of_counter(situation: Situation, counter: CounterNow, family: Family) -> tu
     scene = situation.scene
     if scene is not None and scene.stage is Stage.ANSWER and scene.outcome is not None:
         return scene.outcome, None
-    if counter.outcome is not Outcome.OFFERED or (scene is not None and scene.stage is Stage.CALENDAR):
-        return counter.outcome, None
-    return counter.outcome, family.shown(situation, counter)
+    outcome = family.told(situation, counter)
+    if outcome is not Outcome.OFFERED or (scene is not None and scene.stage is Stage.CALENDAR):
+        return outcome, None
+    return outcome, family.shown(situation, counter)
 
 
 def _together(shown: list[Shown]) -> Shown | None:
     if not shown:
         return None
-    slots = tuple(sorted({slot for seen in shown for slot in seen.slots}))
-    return Shown(slots, max((seen.horizon for seen in shown if seen.horizon), default=None))
+    slots = tuple(sorted({slot for seen in shown for slot in seen.slots}, key=lambda slot: slot.isoformat()))
+    counts = [seen.count for seen in shown if seen.count is not None]
+    horizon = max((seen.horizon for seen in shown if seen.horizon), default=None)
+    return Shown(slots, horizon, sum(counts) if counts else None)
 
 
 def _line(outcome: Outcome | None, shown: Shown | None) -> dict[str, Any]:
@@ -70,10 +73,10 @@ def _line(outcome: Outcome | None, shown: Shown | None) -> dict[str, Any]:
         "outcome": str(outcome),
         "first_slot": _iso(slots, 0),
         "second_slot": _iso(slots, 1),
-        "slot_count": len(slots) if shown else None,
+        "slot_count": (len(slots) if shown.count is None else shown.count) if shown else None,
         "horizon_end": shown.horizon.isoformat() if shown and shown.horizon else None,
     }
 
 
-def _iso(slots: tuple[datetime, ...], place: int) -> str | None:
+def _iso(slots: tuple[datetime | date, ...], place: int) -> str | None:
     return slots[place].isoformat() if len(slots) > place else None

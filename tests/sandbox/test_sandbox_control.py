@@ -179,7 +179,7 @@ async def test_the_clock_may_be_advanced(sandbox, client):
     [
         ("/scene", {"desk": "nowhere", "scene": "none"}, "no desk 'nowhere' in this sandbox"),
         ("/scene", {"scene": "none"}, "which desk? Give its id, a list of ids, or *"),
-        ("/scene", {"desk": "*", "scene": "nothing"}, "no scene 'nothing': GET /scenes lists them"),
+        ("/scene", {"desk": "*", "scene": "nothing"}, "no scene 'nothing' for 26-sandbox-001"),
         (
             "/scene",
             {"desk": "*", "scene": "none", "manners": {"answers": "maybe"}},

@@ -48,13 +48,13 @@ def life(key="1/desk/counter", temper=Temper.GENEROUS, zone="Europe/Paris"):
 
 
 def play(seed=1, desks=60, mixture="lives", start=OCTOBER_NIGHT, hosts=20):
-    hosts = draw_hosts(seed, hosts)
-    plans = draw_desks(seed=seed, hosts=hosts, count=desks, family=FAMILY, mixture=mixture)
-    return Play(seed=seed, desks=plans, family=FAMILY, clock=SimulatedClock(start, 0))
+    hosts = draw_hosts(seed, hosts, [FAMILY])
+    plans = draw_desks(seed=seed, hosts=hosts, count=desks, mixture=mixture)
+    return Play(seed=seed, desks=plans, clock=SimulatedClock(start, 0))
 
 
 def truths(stage, at=None):
-    return {desk.id: truth_of(stage.situation(desk, at=at), FAMILY) for desk in stage.desks.values()}
+    return {desk.id: truth_of(stage.situation(desk, at=at)) for desk in stage.desks.values()}
 
 
 def test_the_same_seed_gives_the_same_world():

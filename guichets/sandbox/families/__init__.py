@@ -7,7 +7,7 @@ its address, and answers requests; hosts, faults, sessions, lives, ledger and tr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from importlib import import_module
@@ -15,6 +15,7 @@ from pkgutil import iter_modules
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
+from guichets.outcomes import Outcome
 from guichets.sandbox.replies import Reply
 from guichets.sandbox.scenes import Scene, Stage
 
@@ -43,6 +44,13 @@ class Call:
     origin: str  # http://name:port of the host
     host: int
     title: str  # of the site
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+
+    def parameter(self, name: str) -> str | None:
+        """The first value of a name in the query."""
+        return next((value for known, value in self.query if known == name), None)
 
     def field(self, name: str) -> str | None:
         return next((value for known, value in self.fields if known == name), None)
@@ -64,22 +72,30 @@ class Answer:
 class Shown:
     """What the pages of a visit let one read of a counter's slots."""
 
-    slots: tuple[datetime, ...] = ()  # distinct, sorted, in the desk's zone
+    slots: tuple[datetime | date, ...] = ()  # distinct, sorted, in the desk's zone
     horizon: date | None = None  # last day the pages cover
+    count: int | None = None  # of free places, where the pages tell it; None: as many as slots
 
 
 class Family(Protocol):
     """What a family's module provides."""
 
     name: str
-    cookie: str  # name of the session's cookie
+    cookie: str  # name of the session's cookie; empty where there is none
     scenes: tuple[Scene, ...]
+    departement: str | None  # the only one it serves: 75, or 99 for consulates; None: any
+    office: str  # what receives people there, such as Préfecture
+    overload_scene: str  # what a site plays in its overload hours
+    realistic: Mapping[str, float]  # scenes of its own in the realistic mixture, with their percentages
 
     def draft(self, fate: Random, taken: set[int], title: str) -> Draft:
         """Draw a desk; numbers in ``taken`` are in use on its host, and the new ones are added."""
 
     def entry(self, desk: DeskPlan) -> str:
         """Path of the desk's first page, as the catalogue writes it."""
+
+    def params(self, desk: DeskPlan, origin: str) -> Mapping[str, str | int]:
+        """What the catalogue says beside the address."""
 
     def forbidden_paths(self, desk: DeskPlan) -> tuple[str, ...]:
         """What robots.txt must disallow to forbid the desk."""
@@ -89,6 +105,9 @@ class Family(Protocol):
 
     def ends_before_choice(self, manners: Any, counters: tuple[CounterNow, ...]) -> bool:
         """Whether a visit has its verdict before it sees the sub-choices."""
+
+    def told(self, situation: Situation, counter: CounterNow) -> Outcome:
+        """What an honest visit makes of a counter: its outcome, or what stands before it."""
 
     def shown(self, situation: Situation, counter: CounterNow) -> Shown:
         """What a visit can read of an offering counter's slots."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random, SystemRandom
 from string import ascii_lowercase, digits
+from types import MappingProxyType
 
 from guichets.outcomes import Outcome
 from guichets.sandbox.families import Answer, Call, Draft, Shown
@@ -72,6 +73,18 @@ class EZBooking:
     name = "ezbooking"
     cookie = "eZSESSID"
     scenes = SCENES
+    departement = None
+    office = "Préfecture"
+    overload_scene = "overload-503"
+    realistic: Mapping[str, float] = MappingProxyType(
+        {
+            "closed-no-calendar": 4,
+            "closed-unavailable": 2,
+            "closed-disabled-404": 1,
+            "closed-disabled-200": 1,
+            "overload-503": 3,
+        }
+    )
 
     def draft(self, fate: Random, taken: set[int], title: str) -> Draft:
         number = fate.randint(500, 30_000)
@@ -87,6 +100,9 @@ class EZBooking:
     def entry(self, desk: DeskPlan) -> str:
         manners: Manners = desk.draft.manners
         return f"{manners.prefix}/booking/create/{desk.draft.number}{manners.entry}"
+
+    def params(self, desk: DeskPlan, origin: str) -> Mapping[str, str | int]:
+        return {}
 
     def forbidden_paths(self, desk: DeskPlan) -> tuple[str, ...]:
         forms = [
@@ -105,6 +121,9 @@ class EZBooking:
 
     def ends_before_choice(self, manners: Manners, counters: tuple[CounterNow, ...]) -> bool:
         return manners.closed_at != "1" and all(counter.outcome is Outcome.CLOSED for counter in counters)
+
+    def told(self, situation: Situation, counter: CounterNow) -> Outcome:
+        return counter.outcome
 
     def shown(self, situation: Situation, counter: CounterNow) -> Shown:
         zone = situation.desk.zone
