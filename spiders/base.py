@@ -12,8 +12,9 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -68,6 +69,10 @@ class DeskSpider(Spider):
 
     gate: ClassVar[Gate] = NOTHING
     parser_version: ClassVar[int] = 0  # grows whenever a reader may read a page differently
+    # Expression of an entry URL's path and query, by which an address is known for the family's.
+    entry: ClassVar[str] = ""
+    # Every pure reader of the family by its name; "page" is the one that ``read`` uses.
+    readers: ClassVar[Mapping[str, Callable[[Page], Reading]]] = MappingProxyType({})
 
     clock: AgreedClock
 
@@ -109,7 +114,12 @@ class DeskSpider(Spider):
 
     def read(self, page: Page) -> Reading:
         """What a page says. Pure, and never raises."""
-        raise NotImplementedError(f"{type(self).__name__} does not read pages")
+        return self.readers["page"](page)
+
+    @staticmethod
+    def has_anchor(page: Page) -> bool:
+        """Whether a page bears the landmark that stands on every page of the family."""
+        return False
 
     async def walk(self, probe: Probe) -> None:
         """Walk the desk's funnel and conclude. ProbeStopped may go through."""
