@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,73 +11,20 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from tests.crawl_fixtures import Crawler, CrawlResult, Workshop, read_rows
-from tests.database_fixtures import Database
-from tests.sandbox_fixtures import RunningSandbox
-
-DESKS = 500
-HOSTS = 100
-TIMES = 2  # how often each scene is played
-SETTINGS = {"GUICHETS_MAX_HOSTS": HOSTS, "DOWNLOAD_TIMEOUT": 10}
-# An editor's own words on a page without any frame of the platform: said once, in one source.
-WITHOUT_A_RULE: dict[str, str] = {}
+from tests.crawl_fixtures import Workshop, read_rows
+from tests.round_fixtures import DESKS, HOSTS, SETTINGS, Round, cast, differences
 
 WHOLE = {"whole", "chunked", "late"}
-
-
-@dataclass
-class Round:
-    """One crawl of the whole sandbox, and what the sandbox knows of it."""
-
-    box: RunningSandbox
-    crawler: Crawler
-    database: Database
-    result: CrawlResult
-    truth: dict[str, dict[str, Any]]
-    ledger: list[dict[str, Any]]
-    tripwires: list[dict[str, Any]]
-
-    def expected(self, desk: str) -> str:
-        truth = self.truth[desk]
-        return WITHOUT_A_RULE.get(truth["scene"], truth["outcome"])
 
 
 @pytest.fixture(scope="module")
 def round_(module_workshop: Workshop) -> Round:
     box = module_workshop.sandbox(desks=DESKS, departements=HOSTS, mixture="lives", seed=7)
-    cast(box)
+    cast(box, {"plannings": 1, "lists_one_planning": False})
     database = module_workshop.database()
     crawler = module_workshop.crawler(box.catalogue, database)
     result = crawler.run(settings=SETTINGS)
     return Round(box, crawler, database, result, box.truth(), box.ledger(), box.tripwires())
-
-
-def cast(box: RunningSandbox) -> None:
-    """Pin every scene to desks. A scene that makes the crawl leave a host alone plays on its last desk."""
-    names = [scene["name"] for scene in box.scenes() if scene["name"] != "life"]
-    refusing = [name for name in names if is_refusing(name)]
-    by_host = defaultdict(list)
-    for desk in box.desks():
-        by_host[desk["host"]].append(desk["id"])
-    lasts = [max(desks) for desks in by_host.values()]
-    firsts = [desk for desks in by_host.values() for desk in desks if desk != max(desks)]
-    pins = dict(zip(lasts, refusing * TIMES, strict=False))
-    pins |= dict(zip(firsts, [name for name in names if name not in refusing] * TIMES, strict=False))
-    desks_of = defaultdict(list)
-    for desk, name in pins.items():
-        desks_of[name].append(desk)
-    assert set(desks_of) == set(names)
-    for name, desks in desks_of.items():
-        # one counter: else the slow scenes would set the pace of the whole test
-        box.set_scene(desks, name, {"plannings": 1, "lists_one_planning": False} if "slow" in name else None)
-
-
-def is_refusing(scene: str) -> bool:
-    return scene.endswith(("status-403", "disabled-403", "status-429", "retry-after"))
-
-
-def differences(pairs: Iterable[tuple[str, Any, Any]]) -> list[str]:
-    return [f"{what}: true {true}, observed {seen}" for what, true, seen in pairs if true != seen]
 
 
 def test_a_round_breaks_no_rule_of_the_sandbox(round_: Round) -> None:
@@ -102,7 +47,7 @@ def test_each_desk_and_each_counter_has_exactly_one_line(round_: Round) -> None:
 def test_each_outcome_is_the_truth(round_: Round) -> None:
     assert (
         differences(
-            (f"{desk} ({truth['scene']})", round_.expected(desk), round_.result.desks[desk]["outcome"])
+            (f"{desk} ({truth['scene']})", truth["outcome"], round_.result.desks[desk]["outcome"])
             for desk, truth in round_.truth.items()
         )
         == []

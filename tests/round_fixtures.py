@@ -1,0 +1,58 @@
+"""A round over a whole sandbox in which every scene plays, and what the sandbox knows of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.crawl_fixtures import Crawler, CrawlResult
+from tests.database_fixtures import Database
+from tests.sandbox_fixtures import RunningSandbox
+
+DESKS = 500
+HOSTS = 100
+TIMES = 2  # how often each scene is played
+SETTINGS = {"GUICHETS_MAX_HOSTS": HOSTS, "DOWNLOAD_TIMEOUT": 10}
+
+
+@dataclass
+class Round:
+    """One crawl of the whole sandbox, and what the sandbox knows of it."""
+
+    box: RunningSandbox
+    crawler: Crawler
+    database: Database
+    result: CrawlResult
+    truth: dict[str, dict[str, Any]]
+    ledger: list[dict[str, Any]]
+    tripwires: list[dict[str, Any]]
+
+
+def cast(box: RunningSandbox, manners_when_slow: Mapping[str, object] | None = None) -> None:
+    """Pin every scene to desks. A scene that makes the crawl leave a host alone plays on its last desk."""
+    names = [scene["name"] for scene in box.scenes() if scene["name"] != "life"]
+    refusing = [name for name in names if is_refusing(name)]
+    by_host = defaultdict(list)
+    for desk in box.desks():
+        by_host[desk["host"]].append(desk["id"])
+    lasts = [max(desks) for desks in by_host.values()]
+    firsts = [desk for desks in by_host.values() for desk in desks if desk != max(desks)]
+    pins = dict(zip(lasts, refusing * TIMES, strict=False))
+    pins |= dict(zip(firsts, [name for name in names if name not in refusing] * TIMES, strict=False))
+    desks_of = defaultdict(list)
+    for desk, name in pins.items():
+        desks_of[name].append(desk)
+    assert set(desks_of) == set(names)
+    for name, desks in desks_of.items():
+        # one counter: else the slow scenes would set the pace of the whole test
+        box.set_scene(desks, name, manners_when_slow if "slow" in name else None)
+
+
+def is_refusing(scene: str) -> bool:
+    return scene.endswith(("status-403", "disabled-403", "status-429", "retry-after"))
+
+
+def differences(pairs: Iterable[tuple[str, Any, Any]]) -> list[str]:
+    return [f"{what}: true {true}, observed {seen}" for what, true, seen in pairs if true != seen]
