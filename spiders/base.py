@@ -237,8 +237,8 @@ class DeskSpider(Spider):
                 continue
             now = self.clock.monotonic()
             try:
-                lease = await self._schedule.claim()
-                next_due = await self._schedule.next_due_seconds() if lease is None else 0.0
+                leases = await self._schedule.claim(self._max_hosts - len(visits))
+                next_due = 0.0 if leases or visits else await self._schedule.next_due_seconds()
                 reached_at = now
             except DatabaseUnreachable as error:
                 if now - reached_at > DATABASE_PATIENCE_SECONDS:
@@ -246,11 +246,12 @@ class DeskSpider(Spider):
                 logger.warning("%s; trying again", error, extra={"action": "database_away"})
                 await self.clock.sleep(DATABASE_RETRY_SECONDS)
                 continue
-            if lease is not None:
+            if leases:
                 claimed_at = now
-                visit = asyncio.create_task(self._visit_or_break(lease, queue))
-                visits.add(visit)
-                visit.add_done_callback(visits.discard)
+                for lease in leases:
+                    visit = asyncio.create_task(self._visit_or_break(lease, queue))
+                    visits.add(visit)
+                    visit.add_done_callback(visits.discard)
                 continue
             if visits:
                 await asyncio.wait(visits, return_when=asyncio.FIRST_COMPLETED, timeout=POLL_SECONDS)

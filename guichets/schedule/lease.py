@@ -133,8 +133,11 @@ class Schedule(Protocol):
     async def open(self) -> None:
         """Get ready for the crawl."""
 
-    async def claim(self) -> HostLease | None:
-        """The host due longest that nobody holds, with its due desks; None when there is none now."""
+    async def claim(self, at_most: int = 1) -> list[HostLease]:
+        """The hosts due longest that nobody holds, with their due desks; fewer than asked, or none, now.
+
+        What is claimed while the caller is cancelled is given back by ``close``.
+        """
 
     async def next_due_seconds(self) -> float | None:
         """Seconds until a desk of the selection may be claimed; None when none ever will."""

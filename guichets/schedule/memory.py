@@ -69,8 +69,8 @@ class MemorySchedule:
     async def open(self) -> None:
         return None
 
-    async def claim(self) -> HostLease | None:
-        return self._waiting.pop() if self._waiting else None
+    async def claim(self, at_most: int = 1) -> list[HostLease]:
+        return [self._waiting.pop() for _ in range(min(at_most, len(self._waiting)))]
 
     async def next_due_seconds(self) -> float | None:
         return None

@@ -24,9 +24,10 @@ WHERE NOT EXISTS (
 ON CONFLICT DO NOTHING;
 
 -- claim_host --
--- The host claimable longest of the family's queue, whose lease is free or expired; the token grows by one at
+-- The hosts claimable longest of the family's queue, whose leases are free or expired; the token grows by one at
 -- each claim. The queue only says where to look: hosts and desks say whether it is so. The lease of a worker
 -- that died may have seen a request until its very end, hence the wait that is counted from there.
+-- NO KEY: a new desk of the host, whose key refers to it, need not wait, nor deadlock with the catalogue's sync.
 -- Not waited for on disk: no request leaves before begin_visit is, and with it all that went before. A claim that a
 -- crash of the server forgets is a token that begin_visit refuses.
 WITH chosen AS (
@@ -53,8 +54,8 @@ WITH chosen AS (
                 AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - %(form_interval)s)
         )
     ORDER BY host_queue.claimable_at, host_queue.host
-    LIMIT 1
-    FOR UPDATE OF hosts SKIP LOCKED
+    LIMIT %(at_most)s
+    FOR NO KEY UPDATE OF hosts SKIP LOCKED
 )
 UPDATE hosts
 SET lease_owner = %(worker)s,
@@ -102,8 +103,8 @@ WITH chosen AS (
                 AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - %(form_interval)s)
         )
     ORDER BY host_queue.claimable_at, host_queue.host
-    LIMIT 1
-    FOR UPDATE OF hosts SKIP LOCKED
+    LIMIT %(at_most)s
+    FOR NO KEY UPDATE OF hosts SKIP LOCKED
 )
 UPDATE hosts
 SET lease_owner = %(worker)s,
@@ -126,15 +127,16 @@ RETURNING
     set_config('synchronous_commit', 'off', true) AS synchronous_commit;
 
 -- due_desks --
--- The desks to probe on a claimed host, the one due longest first.
+-- The desks to probe on hosts just claimed, the one due longest first. A statement of its own, after the claim: it
+-- sees what whoever held the hosts before has committed.
 SELECT
-    desks.id, desks.family, desks.departement, offices.name AS office, desks.procedure, desks.label,
+    desks.host, desks.id, desks.family, desks.departement, offices.name AS office, desks.procedure, desks.label,
     desks.url, desks.params, desks.valid_from, desks.valid_to, desks.moved_to, desks.source, desks.note,
     departements.timezone, desks.next_due_at, desks.last_probed_at IS NULL AS is_new, now() AS now
 FROM desks
 JOIN offices ON offices.id = desks.office_id
 JOIN departements ON departements.code = desks.departement
-WHERE desks.host = %(host)s
+WHERE desks.host = ANY (%(hosts)s::text[])
     AND desks.closed_at IS NULL
     AND desks.family = %(family)s
     AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
@@ -149,8 +151,42 @@ ORDER BY desks.next_due_at, desks.id;
 
 -- next_due --
 -- Seconds until the first desk of the selection may be claimed by anybody; no row when none ever will.
+-- Read from the head of the queue, %(hosts)s hosts of the selection deep: the queue is never later than the truth, so
+-- behind them nothing is claimable before the last of them. Too early at worst, when all of them wait for a form's
+-- interval.
+WITH head AS (
+    SELECT host_queue.claimable_at, greatest(host_queue.claimable_at, first.ready_at) AS ready_at
+    FROM host_queue
+    CROSS JOIN LATERAL (
+        SELECT min(greatest(desks.next_due_at, desks.last_probed_at + %(form_interval)s)) AS ready_at
+        FROM desks
+        WHERE desks.host = host_queue.host
+            AND desks.closed_at IS NULL
+            AND desks.family = %(family)s
+            AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
+            AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
+            AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
+    ) AS first
+    WHERE host_queue.family = %(family)s
+        AND host_queue.claimable_at < 'infinity'
+        AND first.ready_at IS NOT NULL
+        AND (
+            %(desks)s::text[] IS NULL
+            OR host_queue.host IN (SELECT chosen.host FROM desks AS chosen WHERE chosen.id = ANY (%(desks)s::text[]))
+        )
+    ORDER BY host_queue.claimable_at, host_queue.host
+    LIMIT %(hosts)s
+)
+SELECT greatest(0, extract(epoch FROM least(
+    min(ready_at), CASE WHEN count(*) = %(hosts)s THEN max(claimable_at) END
+) - now()))::double precision AS seconds
+FROM head
+HAVING count(*) > 0;
+
+-- next_any_due --
+-- The same for a crawl of every desk, whatever is due: asked at its end, it reads what is left of the family.
 SELECT greatest(0, extract(epoch FROM min(greatest(
-    CASE WHEN %(everything)s THEN now() ELSE desks.next_due_at END,
+    now(),
     desks.last_probed_at + %(form_interval)s,
     hosts.paused_until,
     hosts.lease_expires_at
@@ -163,7 +199,7 @@ WHERE desks.closed_at IS NULL
     AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
     AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
     AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
-    AND (NOT %(everything)s OR desks.last_probed_at IS NULL OR desks.last_probed_at < %(started_at)s)
+    AND (desks.last_probed_at IS NULL OR desks.last_probed_at < %(started_at)s)
 HAVING count(*) > 0;
 
 -- begin_visit --

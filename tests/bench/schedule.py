@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -26,21 +26,14 @@ from guichets.items import new_probe_id
 from guichets.schedule.baseline import Pattern
 from guichets.schedule.lease import Selection
 from guichets.schedule.pace import JITTER
-from guichets.schedule.postgres import QUERIES, PostgresSchedule
+from guichets.schedule.postgres import CLAIM_BATCH, PostgresSchedule
 from tests.crawl_fixtures import ROOT, clean_environment
 from tests.sandbox_fixtures import start_sandbox
 
 CLAIMERS = 16
 CLAIM_HOSTS = 10_000
-CLAIM_SECONDS = 2.0  # not long enough to run out of hosts
-PARAMETERS: dict[str, Any] = {
-    "family": "ezbooking",
-    "departements": None,
-    "desks": None,
-    "everything": False,
-    "form_interval": timedelta(minutes=15),
-    "lease": timedelta(minutes=2),
-}
+CLAIM_SECONDS = 2.0
+CLAIM_GOAL = 2000
 
 
 def main() -> None:
@@ -85,37 +78,75 @@ def fill(dsn: str, *, hosts: int, desks: int) -> None:
 
 
 def _claims(dsn: str) -> None:
+    print(f"Claims: {CLAIM_HOSTS} hosts, {3 * CLAIM_HOSTS} desks, {CLAIMERS} claimers, each a process")
+    flat_out = _claim(dsn, at_most=CLAIM_BATCH, hosts_per_second=None)
+    print(f"  flat out, up to {CLAIM_BATCH} hosts at a time {flat_out}   goal 2,000 or more")
+    alone = _claim(dsn, at_most=1, hosts_per_second=None)
+    print(f"  flat out, one host at a time     {alone}")
+    paced = _claim(dsn, at_most=CLAIM_BATCH, hosts_per_second=CLAIM_GOAL)
+    print(f"  {CLAIM_GOAL} hosts a second asked for   {paced}   goal p99 20 ms or less")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What some claimers did."""
+
+    hosts_per_second: float
+    milliseconds: list[float]  # of each call of claim()
+
+    def __str__(self) -> str:
+        found = quantiles(self.milliseconds, n=100)
+        return f"{self.hosts_per_second:6.0f} hosts/s, {found[49]:5.1f} / {found[98]:5.1f} ms p50 / p99"
+
+
+def _claim(dsn: str, *, at_most: int, hosts_per_second: int | None) -> Claims:
     fill(dsn, hosts=CLAIM_HOSTS, desks=3 * CLAIM_HOSTS)
     context = multiprocessing.get_context("spawn")
+    pause = CLAIMERS * at_most / hosts_per_second if hosts_per_second else 0.0
     with context.Manager() as manager:
         together = manager.Barrier(CLAIMERS)
         with context.Pool(CLAIMERS) as pool:
-            found = pool.starmap(claim_for_a_while, [(dsn, number, together) for number in range(CLAIMERS)])
-    latencies = [latency for one, _ in found for latency in one]
-    hosts = Counter(host for _, held in found for host in held)
+            found = pool.starmap(
+                claim_for_a_while, [(dsn, number, together, at_most, pause) for number in range(CLAIMERS)]
+            )
+    hosts = Counter(host for _, held, _ in found for host in held)
     assert max(hosts.values(), default=1) == 1, "a host was claimed twice while it was held"
-    percentiles = quantiles(latencies, n=100)
-    print(f"Claims: {CLAIM_HOSTS} hosts, {3 * CLAIM_HOSTS} desks, {CLAIMERS} claimers, {CLAIM_SECONDS:.0f} s")
-    print(f"  claims per second {len(latencies) / CLAIM_SECONDS:8.0f}   goal 2,000 or more")
-    print(f"  latency p50 / p99 {percentiles[49]:5.1f} / {percentiles[98]:.1f} ms   goal p99 20 ms or less")
+    began = min(instants[0] for _, _, instants in found)
+    ended = max(instants[1] for _, _, instants in found)
+    return Claims(len(hosts) / (ended - began), [one for latencies, _, _ in found for one in latencies])
 
 
-def claim_for_a_while(dsn: str, number: int, together: Any) -> tuple[list[float], list[str]]:
-    """Claim host after host, in a process of its own; milliseconds of each claim, and the hosts."""
-    latencies: list[float] = []
-    hosts: list[str] = []
-    with database.connect("writer", dsn=dsn, autocommit=True) as connection:
-        parameters = {**PARAMETERS, "worker": f"bench-{number}"}
+def claim_for_a_while(
+    dsn: str, number: int, together: Any, at_most: int, pause: float
+) -> tuple[list[float], list[str], tuple[float, float]]:
+    """Claim as a worker does, in a process of its own, until the hosts or the time run out.
+
+    Milliseconds of each call, the hosts, and when it began and ended. ``pause``: seconds from call to call.
+    """
+
+    async def claim() -> tuple[list[float], list[str], tuple[float, float]]:
+        schedule = _schedule(dsn, f"bench-{number}")
+        await schedule.open()
+        latencies: list[float] = []
+        hosts: list[str] = []
         together.wait()
-        start = time.monotonic()
-        while time.monotonic() < start + CLAIM_SECONDS:
+        began = ended = time.monotonic()
+        due = began + pause * number / CLAIMERS  # not all at the same instant
+        while ended < began + CLAIM_SECONDS:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due += pause
             asked = time.perf_counter()
-            row = connection.execute(QUERIES["claim_host"], parameters).fetchone()
-            if row is None:
+            leases = await schedule.claim(at_most)
+            took = time.perf_counter() - asked
+            if not leases:
                 break
-            latencies.append((time.perf_counter() - asked) * 1000)
-            hosts.append(row[0])
-    return latencies, hosts
+            ended = time.monotonic()
+            latencies.append(took * 1000)
+            hosts += [lease.host for lease in leases]
+        await schedule.close()
+        return latencies, hosts, (began, ended)
+
+    return asyncio.run(claim())
 
 
 def _national_round(dsn: str) -> None:
@@ -136,31 +167,36 @@ def _national_round(dsn: str) -> None:
 
 
 async def _plan(dsn: str, *, visit: bool) -> tuple[int, int]:
-    schedule = PostgresSchedule(
+    schedule = _schedule(dsn, "bench")
+    await schedule.open()
+    hosts = desks = 0
+    while leases := await schedule.claim(CLAIM_BATCH):
+        for lease in leases:
+            hosts += 1
+            if visit:
+                for due in lease.desks:
+                    if await schedule.begin(lease, due, new_probe_id()) is not None:
+                        schedule.finish(lease, due)
+                        desks += 1
+                await schedule.release(lease)
+            else:
+                desks += len(lease.desks)
+    await schedule.close()
+    return hosts, desks
+
+
+def _schedule(dsn: str, worker: str) -> PostgresSchedule:
+    return PostgresSchedule(
         dsn,
         Selection(family="ezbooking"),
         crawl_id=new_probe_id(),
-        worker="bench",
+        worker=worker,
         clock=AgreedClock(),
         delay_seconds=0,
         form_interval_seconds=900,
         pattern=Pattern(),
         lease_seconds=120,
     )
-    await schedule.open()
-    hosts = desks = 0
-    while (lease := await schedule.claim()) is not None:
-        hosts += 1
-        if visit:
-            for due in lease.desks:
-                if await schedule.begin(lease, due, new_probe_id()) is not None:
-                    schedule.finish(lease, due)
-                    desks += 1
-            await schedule.release(lease)
-        else:
-            desks += len(lease.desks)
-    await schedule.close()
-    return hosts, desks
 
 
 def _server_cpu(dsn: str) -> float:

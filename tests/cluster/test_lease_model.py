@@ -87,25 +87,60 @@ class Machine(RuleBasedStateMachine):
         owner, token, end = self.owner.get(lease.host, ("", 0, 0.0))
         return (owner, token) == (name, lease.token) and end > self.now
 
-    @rule(name=whichever)
-    def claim(self, name: str) -> None:
-        lease = self.run(self.workers[name].claim())
+    @rule(name=whichever, at_most=st.integers(1, HOSTS))
+    def claim(self, name: str, at_most: int) -> None:
+        leases = self.run(self.workers[name].claim(at_most))
         free = {
             f"h{number}"
             for number in range(1, HOSTS + 1)
             if self.owner.get(f"h{number}", ("", 0, 0.0))[2] <= self.now
             and self.paused.get(f"h{number}", 0.0) <= self.now
         }
-        if lease is None:
-            for desk, host in self.desks_of(free):
+        assert len(leases) <= at_most
+        if len(leases) < at_most:
+            for desk, host in self.desks_of(free - {lease.host for lease in leases}):
                 assert self.begun.get(desk, -1e9) + 300 > self.now or not self.is_due(desk), (desk, host)
-            return
-        assert lease.host in free, "claimed while somebody holds it, or during a pause"
-        assert lease.token > self.tokens.get(lease.host, 0)
-        self.tokens[lease.host] = lease.token
-        self.owner[lease.host] = (name, lease.token, self.now + LEASE_SECONDS)
-        lease.expires_at = float("inf")  # the worker's own clock is not under test: the database must refuse
-        self.leases[name].append(lease)
+        for lease in leases:
+            assert lease.host in free, "claimed while somebody holds it, or during a pause"
+            assert {due.desk.id for due in lease.desks} <= {desk for desk, _ in self.desks_of({lease.host})}
+            assert lease.token > self.tokens.get(lease.host, 0)
+            free.discard(lease.host)
+            self.tokens[lease.host] = lease.token
+            self.owner[lease.host] = (name, lease.token, self.now + LEASE_SECONDS)
+            lease.expires_at = float("inf")  # the worker's own clock is not under test: the database refuses
+            self.leases[name].append(lease)
+
+    @rule(name=whichever)
+    def the_next_due_is_never_told_too_late(self, name: str) -> None:
+        told = self.run(self.workers[name].next_due_seconds())
+        (truth,) = self.connection.execute(
+            "SELECT min(extract(epoch FROM greatest(next_due_at, last_probed_at + interval '300 s',"
+            " paused_until, lease_expires_at) - now()))::float FROM desks JOIN hosts USING (host)"
+        ).fetchone() or (None,)
+        assert told is not None
+        assert truth is not None
+        assert told == pytest.approx(max(0.0, truth), abs=5), "fewer hosts than are looked at: exact"
+
+    @rule(name=whichever)
+    def is_cancelled_while_it_claims(self, name: str) -> None:
+        """A signal in the middle of a claim: whatever was granted is given back."""
+
+        async def claim_and_stop() -> None:
+            worker = await self.open(name)
+            claim = asyncio.create_task(worker.claim(HOSTS))
+            await asyncio.sleep(0)
+            claim.cancel()
+            await asyncio.gather(claim, return_exceptions=True)
+            await worker.close()
+
+        before = self.held()
+        self.run(claim_and_stop())
+        assert self.held() == before
+
+    def held(self) -> list[tuple[str, ...]]:
+        return self.connection.execute(
+            "SELECT host, lease_owner FROM hosts WHERE lease_expires_at > now() ORDER BY host"
+        ).fetchall()
 
     def desks_of(self, hosts: set[str]) -> list[tuple[str, str]]:
         return self.connection.execute(
