@@ -48,6 +48,17 @@ def status() -> None:
 
 
 @app.command()
+def rollup() -> None:
+    """Bring the figures' tables up to date with every observation; safe to repeat."""
+    from guichets import database
+    from guichets.database import rollups
+
+    with database.connect("reader", autocommit=True) as connection:
+        taken = rollups.refresh(connection, patiently=True)
+    typer.echo(f"{taken} rows taken in; the figures are up to date.")
+
+
+@app.command()
 def url(
     hold: bool = typer.Option(
         False, "--hold", help="Keep the embedded server up until interrupted, for psql or a dashboard."

@@ -14,9 +14,12 @@ from scrapy.exceptions import NotConfigured
 
 from guichets import database
 from guichets.crawl.preparation import keeps_in_postgres
+from guichets.database import rollups
 from guichets.errors import DatabaseError
 
 logger = logging.getLogger(__name__)
+
+ROLLUP_SECONDS = 20.0  # the most a crawl's end gives to the figures; what is left waits in the queue
 
 FINISH = """
 UPDATE crawls SET finished_at = now(), finish_reason = %(reason)s, stats = %(stats)s WHERE id = %(id)s
@@ -52,6 +55,8 @@ class CrawlRecord:
     def _write(self, crawl_id: str, reason: str, found: dict[str, Any]) -> None:
         with database.connect("writer") as connection:
             connection.execute(FINISH, {"id": crawl_id, "reason": reason, "stats": Jsonb(found)})
+            connection.commit()
+            rollups.refresh(connection, seconds=ROLLUP_SECONDS)
 
 
 def _plain(value: Any) -> Any:
