@@ -29,6 +29,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any, Self, cast
 from urllib.parse import urljoin, urlsplit
 
@@ -440,10 +441,26 @@ def read_page(page: Page) -> Reading:
     )
 
 
+def read_week(page: Page) -> Reading:
+    """The fragment of the week-calendar call: dates only, never a verdict (dossier §6.3)."""
+    root = page.root if page.status == 200 else None
+    if root is None:
+        return _unrecognised("ezbooking.unrecognised.week", None)
+    found = (_read_slot(link.get("href") or "") for link in root.iter("a"))
+    return Reading(
+        outcome=Outcome.UNRECOGNISED,
+        rule="ezbooking.unrecognised.week-fragment",
+        slots=tuple(Slot(starts) for starts in sorted({starts for starts in found if starts is not None})),
+        horizon_end=_read_week_end(visible_text(root)),
+    )
+
+
 class EzbookingSpider(DeskSpider):
     name = "ezbooking"
     gate = GATE
     parser_version = 1
+    entry = r"(?:/[A-Za-z0-9._~-]+)*?/booking/create/[1-9][0-9]{0,11}(?:/0)?/?"
+    readers = MappingProxyType({"page": read_page, "week": read_week})
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
@@ -453,8 +470,9 @@ class EzbookingSpider(DeskSpider):
 
     _dates_full_weeks = True  # without a crawl: what was not asked then has no answer in the archive
 
-    def read(self, page: Page) -> Reading:
-        return read_page(page)
+    @staticmethod
+    def has_anchor(page: Page) -> bool:
+        return page.root is not None and any(_is_module_form(form) for form in page.root.iter("form"))
 
     async def walk(self, probe: Probe) -> None:
         found = _FORM_PATH.search(urlsplit(probe.desk.url).path)
@@ -539,20 +557,6 @@ class EzbookingSpider(DeskSpider):
             behind = (today - week.horizon_end).days
             offset += 7 * max(1, math.ceil(behind / 7))
         return verdict
-
-
-def read_week(page: Page) -> Reading:
-    """The fragment of the week-calendar call: dates only, never a verdict (dossier §6.3)."""
-    root = page.root if page.status == 200 else None
-    if root is None:
-        return _unrecognised("ezbooking.unrecognised.week", None)
-    found = (_read_slot(link.get("href") or "") for link in root.iter("a"))
-    return Reading(
-        outcome=Outcome.UNRECOGNISED,
-        rule="ezbooking.unrecognised.week-fragment",
-        slots=tuple(Slot(starts) for starts in sorted({starts for starts in found if starts is not None})),
-        horizon_end=_read_week_end(visible_text(root)),
-    )
 
 
 def _unrecognised(rule: str, step: str | None) -> Reading:

@@ -6,44 +6,11 @@ import pytest
 
 from guichets.outcomes import Outcome
 from guichets.page import Page, Reading
-from spiders.ezbooking import GATE, MAX_COUNTERS, STEP_TITLES, _target, read_page, read_week
-from tests.spiders.page_table import PAGES, Expected, expected_pages
+from spiders.ezbooking import GATE, MAX_COUNTERS, STEP_TITLES, _target, read_page
+from tests.spiders.page_table import PAGES, expected_pages
 
-EXPECTED = expected_pages("ezbooking")
-READERS = {"page": read_page, "week": read_week}
 FORM = "https://www.example.fr/booking/create/12083"
 HTTP = "http://www.example.fr/booking/create/12083"
-
-
-@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected.id)
-def test_page_is_read_as_the_table_says(expected: Expected) -> None:
-    row = expected.row
-    reading = READERS[row.get("reader", "page")](expected.page)
-    assert (reading.rule, reading.outcome, reading.step) == (
-        row["rule"],
-        Outcome(row["outcome"]) if "outcome" in row else None,
-        row.get("step"),
-    )
-    assert [slot.starts.isoformat() for slot in reading.slots] == row.get("slots", [])
-    if "reader" not in row:
-        assert reading.slot_count == (len(row["slots"]) if row.get("slots") else None)
-    assert {counter.key: counter.label for counter in reading.counters} == row.get("counters", {})
-    assert (reading.horizon_end.isoformat() if reading.horizon_end else None) == row.get("horizon_end")
-    assert reading.may_advance == row.get("may_advance", False)
-    if "action" in row:
-        assert reading.action == row["action"]
-
-
-def test_every_page_stands_in_the_table() -> None:
-    files = {path.name for path in (PAGES / "ezbooking").iterdir()} - {"expected.toml"}
-    assert files == {expected.file for expected in EXPECTED}
-
-
-@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected.id)
-def test_same_page_without_its_headers_never_turns_into_a_slot_or_a_zero(expected: Expected) -> None:
-    reading = read_page(Page(expected.row["url"], expected.page.status, {}, expected.page.body))
-    if reading.outcome in {Outcome.NONE, Outcome.OFFERED} and "reader" not in expected.row:
-        assert reading.outcome == expected.row.get("outcome") or expected.row["rule"].endswith("not-html")
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "cp1252", "iso-8859-15", "utf-16", "utf-16-le"])
@@ -113,7 +80,7 @@ def test_forty_counters_are_read_and_forty_one_are_not() -> None:
 
 def test_no_step_beyond_the_calendar_is_ever_one_to_go_on_from() -> None:
     beyond = {step for step in STEP_TITLES.values() if step > GATE.stops_at}
-    for expected in EXPECTED:
+    for expected in expected_pages("ezbooking"):
         reading = read_page(expected.page)
         assert not (reading.may_advance and reading.step in beyond)
 

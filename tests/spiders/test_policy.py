@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
+import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from scrapy.settings import Settings
 from scrapy.spiderloader import SpiderLoader
 from scrapy.utils.test import get_crawler
 
+from guichets.catalogue import load
 from guichets.catalogue.families import FAMILIES
 from guichets.errors import ArgumentError
 from guichets.gate import NOTHING, Ask
 from guichets.page import Page
+from guichets.sandbox.families import families
 from spiders.base import DeskSpider
+from tests.crawl_fixtures import CRAWL_SECONDS, ROOT, Workshop, read_lines
+from tests.sandbox_fixtures import RunningSandbox
 from tests.spiders.page_table import PAGES, expected_pages
 
 NAMES = sorted(SpiderLoader.from_settings(Settings({"SPIDER_MODULES": ["spiders"]})).list())
@@ -38,6 +47,26 @@ RULES_WITHOUT_A_PAGE = {  # a walk decides these from several pages; the crawl t
     "ezbooking.unrecognised.out-of-order": "a page that is fine by itself came at the wrong moment",
 }
 
+WITHOUT_ANCHOR = {  # rule: why its page bears no anchor
+    "ezbooking.closed.link-retired": "the site's own page, in place of the form",
+    "ezbooking.closed.switched-off": "the site's own page, in place of the form",
+    "ezbooking.closed.no-other-dates": "written by hand in place of the form",
+}
+
+ALL_AT_ONCE = """
+import json, sys
+from scrapy.crawler import CrawlerProcess
+from scrapy.utils.project import get_project_settings
+
+settings = get_project_settings()
+for name, value in json.loads(sys.argv[1]).items():
+    settings.set(name, value, priority="cmdline")
+process = CrawlerProcess(settings)
+for name in sys.argv[2:]:
+    process.crawl(name, due="all")
+process.start()
+"""
+
 LOWERED_BY_NO_SPIDER = {
     *("AUTOTHROTTLE_ENABLED", "AUTOTHROTTLE_TARGET_CONCURRENCY", "CONCURRENT_REQUESTS_PER_DOMAIN"),
     *("CONCURRENT_REQUESTS_PER_IP", "CONCURRENT_REQUESTS", "DOWNLOAD_DELAY", "DOWNLOAD_SLOTS"),
@@ -47,6 +76,37 @@ LOWERED_BY_NO_SPIDER = {
     *("GUICHETS_CONTACT", "DOWNLOAD_VERIFY_CERTIFICATES", "DOWNLOAD_FAIL_ON_DATALOSS"),
 }
 LOWERED_WITH_A_REASON: dict[tuple[str, str], str] = {}  # (spider, setting): why it must
+
+
+@dataclass
+class Drained:
+    """Every spider started in one process against one sandbox, and what came out of each."""
+
+    box: RunningSandbox
+    lines: dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def drained(module_workshop: Workshop) -> Drained:
+    box = module_workshop.sandbox(
+        desks=4 * len(NAMES), departements=len(NAMES), mixture="lives", family="all"
+    )
+    crawler = module_workshop.crawler(box.catalogue)
+    out = crawler.home / "lines"
+    settings = {"GUICHETS_HOST_DELAY": 0, "GUICHETS_FORM_INTERVAL": 0, "GUICHETS_CONTROL_URLS": ""}
+    settings |= {"GUICHETS_STORE": "none", "FEEDS": {f"{out}/%(name)s.jsonl": {"format": "jsonlines"}}}
+    ended = subprocess.run(
+        [sys.executable, "-c", ALL_AT_ONCE, json.dumps(settings), *NAMES],
+        cwd=ROOT,
+        env=crawler.environment,
+        capture_output=True,
+        text=True,
+        timeout=CRAWL_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert "Traceback" not in ended.stderr
+    return Drained(box, {name: read_lines(out / f"{name}.jsonl") for name in NAMES})
 
 
 def spider_class(name: str) -> type[DeskSpider]:
@@ -118,14 +178,15 @@ def test_gate_is_declared_and_exact(name: str) -> None:
     assert gate is not NOTHING
     assert gate.rows
     for row in gate.rows:
-        assert row.method in {"GET", "POST"}
+        assert row.method in {"GET", "HEAD", "POST"}
         assert ".*" not in row.path, f"{row.path}: lets anything through"
         assert ".+" not in row.path, f"{row.path}: lets anything through"
-        if row.method == "GET":
-            assert row.fields is None, f"{row.path}: a GET has no body"
+        if row.method == "POST":
+            assert row.fields or row.body, f"{row.path}: a POST says what it sends"
         else:
-            assert row.fields, f"{row.path}: a POST says which fields it sends"
-        for field, value in (row.fields or {}).items():
+            assert (row.fields, row.body) == (None, None), f"{row.path}: a {row.method} has no body"
+        assert ".*" not in (row.body or ""), f"{row.path}: the body may hold anything"
+        for field, value in {**(row.fields or {}), **(row.query or {}), **(row.optional or {})}.items():
             assert value not in {".*", ".+"}, f"{row.path}: {field} may hold anything"
 
 
@@ -158,7 +219,7 @@ def test_no_reason_outlives_its_rule() -> None:
 
 @EVERY_SPIDER
 def test_every_rule_of_the_pages_is_the_family_s_or_the_transport_s(name: str) -> None:
-    known = rule_ids(name) | {f"{name}.unrecognised.not-html"}
+    known = rule_ids(name) | {f"{name}.unrecognised.{what}" for what in ("not-html", "not-its-kind")}
     for expected in expected_pages(name):
         rule = expected.row["rule"]
         assert rule in known or re.fullmatch(r"http\.[a-z0-9-]+", rule), rule
@@ -178,6 +239,43 @@ def test_reader_answers_anything(name: str, url: str) -> None:
     spider = spider_class(name)()
     for body in (b"", b"\x00", b"<html", b"\xff" * 50, b"{}", b"<html></html>"):
         assert spider.read(Page(url, 200, {}, body)).rule
+
+
+@EVERY_SPIDER
+def test_family_s_own_entries_are_known_by_their_address(name: str) -> None:
+    entry = re.compile(spider_class(name).entry)
+    desks = [desk for desk in load().desks if desk.family == name]
+    assert desks, "no desk of the family in the bundled catalogue"
+    for desk in desks:
+        parts = urlsplit(desk.url)
+        address = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        assert entry.fullmatch(address), desk.url
+        others = [other for other in NAMES if other != name]
+        known = [other for other in others if re.fullmatch(spider_class(other).entry, address)]
+        assert known == [], desk.url
+
+
+@EVERY_SPIDER
+def test_family_has_its_twin_in_the_sandbox(name: str) -> None:
+    assert families()[name].name == name
+
+
+@EVERY_SPIDER
+def test_anchor_stands_on_every_page_that_proves_something(name: str) -> None:
+    """Pages that the transport or the edge answers in the platform's place have none."""
+    proving = {"offered", "none", "open", "closed", "moved", "captcha"}
+    for expected in expected_pages(name):
+        if expected.row.get("outcome") in proving and expected.row["rule"] not in WITHOUT_ANCHOR:
+            assert spider_class(name).has_anchor(expected.page), expected.id
+
+
+@EVERY_SPIDER
+def test_start_is_drained_and_observes_each_desk_once(name: str, drained: Drained) -> None:
+    lines = drained.lines[name]
+    assert {line["family"] for line in lines} == {name}
+    desks = [line["desk"] for line in lines if line["counter"] is None]
+    assert sorted(desks) == sorted(desk["id"] for desk in drained.box.desks() if desk["family"] == name)
+    assert drained.box.tripwires() == []
 
 
 @EVERY_SPIDER
