@@ -60,7 +60,8 @@ def reader_of(family: str, name: str) -> Callable[[Page], Reading]:
 
 
 def addresses(family: str) -> list[str]:
-    return sorted({expected.row["url"] for expected in expected_pages(family)}) + [
+    return [
+        *sorted({expected.row["url"] for expected in expected_pages(family)}),
         "",
         "//[",
         "https://x.example/",
