@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +56,25 @@ def counter_observation_id(probe_id: UUID, counter: str) -> UUID:
     value = value & ~(0xF << 76) | (0x7 << 76)  # version 7
     value = value & ~(0x3 << 62) | (0x2 << 62)  # RFC 9562 variant
     return UUID(int=value)
+
+
+class DeskTime(tzinfo):
+    """The wall clock of the desk, for pages that show hours without their zone.
+
+    Readers know no desk; ``guichets.visit.verdict_fields`` puts the desk's own zone in its place.
+    """
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def dst(self, when: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def tzname(self, when: datetime | None) -> str:
+        return "desk"
+
+
+DESK_TIME = DeskTime()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +158,8 @@ class Observation:
             raise ValueError(f"observation {self.id}: purpose {self.purpose!r} is not one of {PURPOSES}")
         if not isinstance(self.outcome, Outcome):
             raise ValueError(f"observation {self.id}: {self.outcome!r} is not an Outcome")
+        if self.slots and isinstance(getattr(self.slots[0].starts, "tzinfo", None), DeskTime):
+            raise ValueError(f"observation {self.id}: a slot is still in the desk's time, without a zone")
         if not self.rule:
             raise ValueError(f"observation {self.id}: an outcome needs the rule that decided it")
 

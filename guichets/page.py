@@ -10,7 +10,7 @@ import codecs
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -155,6 +155,40 @@ _STRING = etree.XPath("string()", smart_strings=False)  # several times faster t
 def visible_text(element: etree._Element) -> str:
     """The folded text a person reads in an element of ``Page.root``, from which scripts are gone."""
     return fold(cast(str, _STRING(element)))
+
+
+_BLOCKS = frozenset(
+    (
+        *("address", "article", "aside", "blockquote", "body", "br", "caption", "dd", "details", "div", "dl"),
+        *("dt", "fieldset", "figure", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "legend"),
+        *("li", "main", "nav", "ol", "p", "pre", "section", "summary", "table", "td", "th", "tr", "ul"),
+    )
+)
+
+
+def text_lines(element: etree._Element, leave_out: Collection[str] = ()) -> list[str]:
+    """What a person reads in an element, one line a block, so that two versions can be compared.
+
+    Elements whose tag is in ``leave_out`` are passed over with all they hold.
+    """
+    pieces: list[str] = []
+    walk = etree.iterwalk(element, events=("start", "end"))
+    for event, node in walk:
+        is_block = node.tag in _BLOCKS
+        if event == "start":
+            if is_block:
+                pieces.append("\n")
+            if node.tag in leave_out:
+                walk.skip_subtree()
+            elif node.text:
+                pieces.append(node.text.replace("\n", " "))
+        else:
+            if is_block:
+                pieces.append("\n")
+            if node.tail and node is not element:
+                pieces.append(node.tail.replace("\n", " "))
+    lines = (fold(line) for line in "".join(pieces).split("\n"))
+    return [line for line in lines if line]
 
 
 @dataclass(frozen=True, slots=True)

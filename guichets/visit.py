@@ -9,14 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 from zoneinfo import ZoneInfo
 
 from guichets.catalogue.model import Desk
 from guichets.gate import FORM_TYPE
-from guichets.items import Evidence, Slot
+from guichets.items import DeskTime, Evidence, Slot
 from guichets.outcomes import best_of
 from guichets.page import CounterChoice, Page, Reading
 
@@ -232,7 +232,12 @@ def readable(value: bytes) -> str:
 
 
 def _local(slot: Slot, zone: ZoneInfo) -> Slot:
-    return Slot(slot.starts.astimezone(zone)) if isinstance(slot.starts, datetime) else slot
+    starts = slot.starts
+    if not isinstance(starts, datetime):
+        return slot
+    if isinstance(starts.tzinfo, DeskTime):
+        starts = starts.replace(tzinfo=zone).astimezone(UTC)  # an hour that DST skips becomes a real one
+    return Slot(starts.astimezone(zone))
 
 
 def _instant(slot: Slot) -> tuple[date, bool, float]:
