@@ -27,6 +27,27 @@ class Outcome(StrEnum):
     UNRECOGNISED = "unrecognised"  # a page on which no rule's landmarks hold
     OBSERVER_FAULT = "observer_fault"  # our side failed
 
+    @property
+    def in_french(self) -> str:
+        """A short sentence for people."""
+        return _IN_FRENCH[self]
+
+
+_IN_FRENCH: dict[Outcome, str] = {
+    Outcome.OFFERED: "au moins un rendez-vous est proposé",
+    Outcome.NONE: "la plateforme dit qu'aucun rendez-vous n'est libre",
+    Outcome.OPEN: "les demandes sont acceptées ; la plateforme ne dit rien des rendez-vous",
+    Outcome.CLOSED: "l'administration a fermé ce guichet",
+    Outcome.MOVED: "la démarche se fait maintenant ailleurs",
+    Outcome.CAPTCHA: "un contrôle humain précède la réponse ; nous nous arrêtons là",
+    Outcome.BLOCKED: "notre visite a été refusée",
+    Outcome.OVERLOADED: "la plateforme répond qu'elle est en panne",
+    Outcome.UNREACHABLE: "le site n'a pas répondu",
+    Outcome.GONE: "ce guichet n'existe plus",
+    Outcome.UNRECOGNISED: "page non reconnue : elle ne prouve rien",
+    Outcome.OBSERVER_FAULT: "la visite a échoué de notre côté",
+}
+
 
 class OutcomeGroup(StrEnum):
     """The columns people read: several outcomes shown as one."""

@@ -74,6 +74,8 @@ class DeskSpider(Spider):
     # Every pure reader of the family by its name; "page" is the one that ``read`` uses.
     readers: ClassVar[Mapping[str, Callable[[Page], Reading]]] = MappingProxyType({})
 
+    probe_class: ClassVar[type[LiveProbe]] = LiveProbe
+
     clock: AgreedClock
 
     @classmethod
@@ -375,7 +377,7 @@ class DeskSpider(Spider):
             await self.clock.sleep(min(left, self._lease_seconds))
 
     def _new_probe(self, due: DueDesk, lease: HostLease) -> LiveProbe:
-        return LiveProbe(
+        return self.probe_class(
             due, lease, crawler=self.crawler, clock=self.clock, read=self.read, signature=self._signature
         )
 

@@ -21,6 +21,7 @@ from guichets.cli import (
     export,
     hosts,
     nodes,
+    probe,
     replay,
     sandbox,
     schedule,
@@ -46,6 +47,7 @@ app.command()(demo.demo)
 app.command()(export.export)
 app.command("import")(contribute.import_)
 app.command()(nodes.nodes)
+app.command()(probe.probe)
 app.command()(replay.replay)
 app.command()(status.status)
 app.command()(sandbox.sandbox)
