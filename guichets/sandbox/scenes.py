@@ -34,7 +34,7 @@ class Occasion:
 
     reply: Reply
     host: str  # name:port of the desk's host
-    path: str  # of the request
+    path: str  # of the request, with its query
     elsewhere: str  # an address on another host, which no honest spider asks
 
 

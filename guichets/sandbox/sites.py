@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -145,7 +145,8 @@ class Sites:
         if interference is not None:
             reply = interference
         elif scene is not None and scene.fault is not None and scene.stage in {Stage.ENTRY, answer.stage}:
-            reply = scene.fault(Occasion(reply, state.name, call.path, self._elsewhere))
+            address = call.path + (f"?{urlencode(call.query)}" if call.query else "")
+            reply = scene.fault(Occasion(reply, state.name, address, self._elsewhere))
         if violation is None and scene is not None and scene.robots:
             violation = "robots-ignored"
         return replace(answer, reply=reply, violation=violation)

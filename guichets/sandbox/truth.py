@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from guichets.outcomes import Outcome, best_of
-from guichets.sandbox.families import Family, Shown, families
+from guichets.sandbox.families import Family, ListsWhatIsFree, Shown, families
 from guichets.sandbox.play import CounterNow, Situation
 from guichets.sandbox.scenes import Stage
 
@@ -35,6 +35,8 @@ def _truth(situation: Situation, family: Family) -> dict[str, Any]:
         outcome = best_of(verdict for _, verdict, _ in found)
         shown = _together([seen for _, _, seen in found if seen])
     if situation.has_choice and not situation.ends_early and not hidden:
+        if isinstance(family, ListsWhatIsFree):
+            found = [(counter, *_of_counter(situation, counter, family)) for counter in family.seen(situation)]
         counters = {
             counter.key: {"label": counter.label, **_line(verdict, seen)} for counter, verdict, seen in found
         }

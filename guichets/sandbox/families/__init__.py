@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from guichets.outcomes import Outcome
 from guichets.sandbox.replies import Reply
@@ -120,6 +120,14 @@ class Family(Protocol):
 
     def new_session(self) -> str:
         """A fresh value for the cookie."""
+
+
+@runtime_checkable
+class ListsWhatIsFree(Protocol):
+    """A family whose pages list a sub-choice only while it has something free."""
+
+    def seen(self, situation: Situation) -> tuple[CounterNow, ...]:
+        """The counters a visit can tell apart, in place of the situation's."""
 
 
 @cache
