@@ -36,7 +36,8 @@ def _truth(situation: Situation, family: Family) -> dict[str, Any]:
         shown = _together([seen for _, _, seen in found if seen])
     if situation.has_choice and not situation.ends_early and not hidden:
         if isinstance(family, ListsWhatIsFree):
-            found = [(counter, *_of_counter(situation, counter, family)) for counter in family.seen(situation)]
+            listed = family.seen(situation)
+            found = [(counter, *_of_counter(situation, counter, family)) for counter in listed]
         counters = {
             counter.key: {"label": counter.label, **_line(verdict, seen)} for counter, verdict, seen in found
         }
