@@ -20,7 +20,7 @@ STRIKES_PER_DAY = 3  # the third refusal of a day ends the day's visits
 BACK_OFF_FACTOR = 2.0  # each failure in a row doubles the delay
 BACK_OFF_LIMIT_SECONDS = 30 * 60
 MOST_DOUBLINGS = 60  # a host may fail for weeks, and a float holds 1023
-JITTER = (0.02, 0.35)  # share of the delay added to it, so that visits form no beat; never below the delay
+JITTER = (0.0, 0.05)  # share of the delay added to it, never taken away: docs/decisions/0006
 LONGEST_PATIENCE_SECONDS = 120  # a longer wait asked by the host is a pause: its other desks stay due
 RETRY_AFTER_LIMIT_SECONDS = 7 * 86_400  # a host that asks for more is asked again in a week
 

@@ -46,7 +46,7 @@ def refuse(pace: Pace, now: float, wall: datetime, **more: float) -> float:
 def test_two_requests_are_never_closer_than_the_delay(draw: object) -> None:
     pace = Pace(10.0)
     pace.note_request(100.0, uniform=draw)  # type: ignore[arg-type]
-    assert 10.0 < pace.wait_seconds(100.0) <= 10.0 * (1 + JITTER[1])
+    assert 10.0 <= pace.wait_seconds(100.0) <= 10.0 * (1 + JITTER[1])
     assert pace.wait_seconds(100.0 + 10.0 * (1 + JITTER[1])) == 0.0
 
 
@@ -70,9 +70,9 @@ def test_crawl_delay_slows_down_and_never_hurries() -> None:
 def test_answer_takes_nothing_from_the_wait_already_owed() -> None:
     pace = Pace(10.0)
     pace.note_request(0.0, uniform=most)
-    owed = pace.wait_seconds(1.0)
-    pace.note_answer(1.0)
-    assert pace.wait_seconds(1.0) == owed
+    owed = pace.wait_seconds(0.2)
+    pace.note_answer(0.2)
+    assert pace.wait_seconds(0.2) == owed
 
 
 def test_a_late_answer_is_followed_by_a_whole_delay() -> None:
