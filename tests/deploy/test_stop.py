@@ -32,3 +32,25 @@ def test_worker_that_is_stopped_gives_its_hosts_back(workshop: Workshop, number:
     probes = read_rows(database, "SELECT outcome::text, rule FROM observations WHERE counter_key IS NULL")
     assert {(row["outcome"], row["rule"]) for row in probes} == {("observer_fault", "observer.interrupted")}
     assert not list((crawler.home / "spool").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_worker_that_is_stopped_while_it_gets_ready_says_so_in_one_line(
+    workshop: Workshop, number: signal.Signals
+) -> None:
+    box = workshop.sandbox(desks=1, departements=1)
+    database = workshop.database()
+    crawler = workshop.crawler(box.catalogue, database)
+    with database.connect() as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('guichets.sync_catalogue', 0))")
+        process, out = crawler.start()
+        wait_until(
+            lambda: read_rows(database, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"),
+            "the crawl to wait for the catalogue",
+        )
+        process.send_signal(number)
+        result = crawler.finish(process, out)
+    assert result.status == 130
+    assert result.log.splitlines()[-1] == "interrupted before the crawl began"
+    assert "Traceback" not in result.log
+    assert box.ledger() == []

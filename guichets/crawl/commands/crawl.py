@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from scrapy.commands.crawl import Command as ScrapyCrawl
@@ -21,11 +26,21 @@ from guichets.errors import GuichetsError
 from guichets.outcomes import Outcome
 from guichets.schedule.arguments import read_arguments
 
+INTERRUPTED = 130
+
 
 class Command(ScrapyCrawl):
     """Run a spider of the current project, by name."""
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        try:
+            with signals_raise():
+                self._crawl(args, opts)
+        except KeyboardInterrupt:  # before the reactor listens to signals
+            print("interrupted before the crawl began", file=sys.stderr)
+            self.exitcode = INTERRUPTED
+
+    def _crawl(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.crawler_process is not None
         assert self.settings is not None
         if len(args) != 1:
@@ -48,17 +63,50 @@ class Command(ScrapyCrawl):
             raise UsageError(str(error), print_help=False) from error
         crawler = self._create_crawler(name)
         self.crawler_process.crawl(crawler, **opts.spargs)
+        told = self._note_shutdown()
         self.crawler_process.start()
         self.exitcode = exit_status(crawler.stats.get_stats() if crawler.stats else {})
         if self.crawler_process.bootstrap_failed:
             self.exitcode = 1
+        if told and (
+            crawler.spider is None or not crawler.stats or not crawler.stats.get_value("finish_reason")
+        ):
+            self.exitcode = INTERRUPTED  # while the spider opened: Scrapy gives such a crawl no reason
+
+    def _note_shutdown(self) -> list[int]:
+        """The signals that Scrapy will have been told, once it listens."""
+        process = self.crawler_process
+        assert process is not None
+        told: list[int] = []
+        shut_down = process._signal_shutdown
+
+        def note(signum: int, frame: FrameType | None) -> None:
+            told.append(signum)
+            shut_down(signum, frame)
+
+        process._signal_shutdown = note  # type: ignore[assignment,method-assign]
+        return told
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """SIGTERM ends what Ctrl-C would end, in the same way, until Scrapy takes both over."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def exit_status(found: dict[str, Any]) -> int:
     """The exit status of a crawl from its final statistics."""
     reason = found.get("finish_reason")
     if reason == "shutdown":
-        return 130
+        return INTERRUPTED
     probes = found.get(stats.PROBES, 0)
     faults = found.get(f"{stats.OUTCOME}/{Outcome.OBSERVER_FAULT}", 0)
     lost_nothing = not any(
