@@ -15,7 +15,6 @@ from typing import Any, Self
 
 import psycopg
 from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
@@ -35,6 +34,7 @@ QUERIES = load_queries("pipelines", "postgres.sql")
 BATCH_SECONDS = 0.5  # how long an observation waits for company
 BATCH_ROWS = 500
 RETRY_SECONDS = 5.0  # between two tries while the database is away
+ANSWER_SECONDS = (5.0, 20.0)  # least and longest wait for a batch to be taken: a third of the lease, within
 
 SLOT_COLUMNS = ("observation_id", "observed_at", "starts_at", "has_time")
 
@@ -48,7 +48,10 @@ class PostgresPipeline:
         self._segment: Segment | None = None
         self._rows: list[Record] = []
         self._waiting: list[Segment] = []  # full segments the database has not taken yet
-        self._pool: AsyncConnectionPool[psycopg.AsyncConnection] | None = None
+        self._connection: psycopg.AsyncConnection | None = None
+        least, most = ANSWER_SECONDS
+        lease_seconds = configuration.read_from(crawler.settings, "GUICHETS_LEASE")
+        self._patience_seconds = min(most, max(least, lease_seconds / 3))
         self._flusher: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
@@ -100,8 +103,7 @@ class PostgresPipeline:
                 segment.close()
             else:
                 segment.remove()
-        if self._pool is not None:
-            await self._pool.close()
+        await self._let_go()
 
     async def _flush_from_time_to_time(self) -> None:
         while True:
@@ -126,6 +128,7 @@ class PostgresPipeline:
                     segment.remove()
                 await self._drain()
             except (DatabaseError, psycopg.OperationalError, OSError) as error:
+                await self._let_go()  # what is left of it may be in the middle of anything
                 self._put_back(rows, segment, error)
                 return False
             return True
@@ -193,12 +196,12 @@ class PostgresPipeline:
             )
 
     async def _copy(self, records: list[Record]) -> None:
-        pool = await self._open_pool()
+        connection = await self._connected()
         instants: dict[tuple[int, int], datetime] = {}
         for record in records:
             instant = datetime.fromisoformat(record["observed_at"])
             instants.setdefault((instant.year, instant.month), instant)
-        async with pool.connection() as connection:
+        async with database.hung_up_after(self._patience_seconds, connection), connection.transaction():
             for month, instant in instants.items():
                 if month not in self._months:
                     await connection.execute(QUERIES["ensure_partitions"], {"instant": instant})
@@ -220,11 +223,16 @@ class PostgresPipeline:
                     await cursor.execute(QUERIES[name])
         self._months |= instants.keys()  # committed: what is rolled back makes no partition
 
-    async def _open_pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection]:
-        if self._pool is None:
+    async def _connected(self) -> psycopg.AsyncConnection:
+        if self._connection is None or self._connection.closed:
             dsn = await asyncio.to_thread(database.dsn)
-            self._pool = await database.open_pool(dsn, "writer", min_size=1, max_size=2)
-        return self._pool
+            self._connection = await database.connect_async("writer", dsn=dsn, check=False)
+        return self._connection
+
+    async def _let_go(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
 
     def _count(self, name: str, count: int) -> None:
         if self._crawler.stats is not None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
 import psycopg
@@ -14,8 +18,8 @@ from guichets.database import embedded
 from guichets.database.schema import check_schema
 from guichets.errors import ConfigurationError, DatabaseError, DatabaseUnreachable
 
-Role = Literal["reader", "writer", "owner"]
-"""What a connection may do: read; write what a crawl writes; or all that its login may."""
+Role = Literal["public", "reader", "writer", "owner"]
+"""What a connection may do: read what is published; read; write what a crawl writes; or all that its login may."""
 
 Preparation = Callable[[psycopg.AsyncConnection], Awaitable[None]]
 """What is done once to each new connection."""
@@ -24,9 +28,16 @@ OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
 POOL_OPEN_SECONDS = 30.0
 
+# A network that swallows everything gives no sign. Both ends then find out within a minute or so: ours by
+# these, unless the DSN says otherwise, and the server's by its own, or a batch whose end it never saw would
+# hold its locks for hours.
+_TCP = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+_SERVER_TCP = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+
 _AS_ROLE: dict[Role, str] = {
+    "public": "SET ROLE guichets_public; SET TIME ZONE 'UTC'; SET search_path = public_data",
     "reader": "SET ROLE guichets_reader; SET TIME ZONE 'UTC'",
-    "writer": "SET ROLE guichets_writer; SET TIME ZONE 'UTC'",
+    "writer": f"SET ROLE guichets_writer; SET TIME ZONE 'UTC'; {_SERVER_TCP}",
     "owner": "SET TIME ZONE 'UTC'",
 }
 
@@ -83,7 +94,8 @@ async def connect_async(
     except psycopg.OperationalError as error:
         raise _unreachable(target, error) from None
     try:
-        await configure_as(role)(connection)
+        async with hung_up_after(CONNECT_SECONDS, connection):
+            await configure_as(role)(connection)
         await connection.set_autocommit(autocommit)
     except BaseException as error:
         await connection.close()
@@ -91,6 +103,31 @@ async def connect_async(
             raise _refused_role(target, role, error) from None
         raise
     return connection
+
+
+@asynccontextmanager
+async def hung_up_after(seconds: float, connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
+    """What awaits PostgreSQL in here for longer ends by OperationalError, and the connection with it.
+
+    A cancellation alone does not do it: psycopg then asks the server to cancel, and waits for its answer.
+    """
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + seconds
+    timer = loop.call_at(ends_at, _hang_up, connection)
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if loop.time() >= ends_at:
+            raise psycopg.OperationalError(f"no answer within {seconds:.0f} seconds") from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _hang_up(connection: psycopg.AsyncConnection) -> None:
+    """Whoever waits on the socket is told that it ended."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 async def open_pool(
@@ -159,8 +196,9 @@ def _read(dsn: str) -> dict[str, str | int | None]:
 def _parameters(dsn: str) -> str:
     given = _read(dsn)
     added: dict[str, str | int] = {"application_name": f"guichets/{__version__}"}
-    if "connect_timeout" not in given:
-        added["connect_timeout"] = CONNECT_SECONDS
+    for name, value in {"connect_timeout": CONNECT_SECONDS, **_TCP}.items():
+        if name not in given:
+            added[name] = value
     return conninfo.make_conninfo(dsn, **added)
 
 

@@ -68,6 +68,7 @@ class PostgresSchedule:
         self._clock = clock
         self._delay_seconds = delay_seconds
         self._lease_seconds = lease_seconds
+        self._patience_seconds = min(ANSWER_SECONDS, max(1.0, lease_seconds / 3))
         self._selection = selection
         self._pattern = pattern
         self._crawl_id = crawl_id
@@ -289,16 +290,19 @@ class PostgresSchedule:
         """Run one named query, connecting again when the last connection broke."""
         async with self._lock:
             try:
-                async with asyncio.timeout(min(ANSWER_SECONDS, max(1.0, self._lease_seconds / 3))):
-                    if self._connection is None or self._connection.closed:
-                        self._connection = await database.connect_async(
-                            "writer", dsn=self._dsn, check=False, autocommit=True
-                        )
+                if self._connection is None or self._connection.closed:
+                    self._connection = await database.connect_async(
+                        "writer", dsn=self._dsn, check=False, autocommit=True
+                    )
+                    async with database.hung_up_after(self._patience_seconds, self._connection):
                         await self._connection.execute(SESSION)
-                    async with self._connection.cursor(row_factory=dict_row) as cursor:
-                        await cursor.execute(QUERIES[query], {**self._parameters, **parameters})
-                        return await cursor.fetchall() if cursor.description else []
-            except (psycopg.OperationalError, TimeoutError) as error:
+                async with (
+                    database.hung_up_after(self._patience_seconds, self._connection),
+                    self._connection.cursor(row_factory=dict_row) as cursor,
+                ):
+                    await cursor.execute(QUERIES[query], {**self._parameters, **parameters})
+                    return await cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError as error:
                 if self._connection is not None:
                     with suppress(psycopg.Error):
                         await self._connection.close()

@@ -19,6 +19,7 @@ class DatabaseProxy:
         self._upstream = f"{upstream}/{SOCKET}"
         self.folder = Path(tempfile.mkdtemp(prefix="guichets-proxy-"))
         self._is_cut = False
+        self._swallows = False
         self._pipes: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -31,8 +32,12 @@ class DatabaseProxy:
         self._is_cut = True
         self._loop.call_soon_threadsafe(self._abort_all)
 
+    def swallow(self) -> None:
+        """Accept everything and answer nothing, as a network that lost its way: nobody is told."""
+        self._swallows = True
+
     def mend(self) -> None:
-        self._is_cut = False
+        self._is_cut = self._swallows = False
 
     def close(self) -> None:
         self.cut()
@@ -73,6 +78,8 @@ class DatabaseProxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
+                if self._swallows:
+                    continue
                 writer.write(data)
                 await writer.drain()
         with contextlib.suppress(OSError):

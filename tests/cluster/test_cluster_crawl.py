@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
+from psycopg import conninfo
 
+from tests.cluster.proxy import DatabaseProxy
 from tests.crawl_fixtures import Workshop, read_rows, wait_until
+from tests.database_fixtures import Database
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -73,3 +77,29 @@ def test_after_a_death_the_next_worker_waits_a_whole_delay(workshop: Workshop) -
     wait_until(lambda: len(box.ledger()) > seen, "the next worker's first request")
     crawler.kill(process)
     assert box.ledger()[seen]["started_monotonic"] - box.ledger()[seen - 1]["started_monotonic"] >= 4
+
+
+def test_a_network_that_swallows_everything_is_noticed_and_nothing_is_lost(workshop: Workshop) -> None:
+    """No end of connection, no error: what was sent to PostgreSQL is simply never answered."""
+    box = workshop.sandbox(desks=12, departements=4, mixture="none", latency=100)
+    database = workshop.database()
+    proxy = DatabaseProxy(str(conninfo.conninfo_to_dict(database.dsn)["host"]))
+    own = Database(conninfo.make_conninfo(database.dsn, host=str(proxy.folder), connect_timeout=2))
+    try:
+        crawler = workshop.crawler(box.catalogue, own)
+        process, out = crawler.start(settings={"GUICHETS_LEASE": 6})
+        wait_until(lambda: read_rows(database, "SELECT FROM observations"), "the first rows")
+        proxy.swallow()
+        wait_until(lambda: list((crawler.home / "spool").glob("*.jsonl")), "observations in the spool")
+        time.sleep(7)  # longer than it waits for a batch, and than the leases last
+        proxy.mend()
+        result = crawler.finish(process, out)
+    finally:
+        proxy.close()
+    assert result.status == 0, result.log[-3000:]
+    assert "no answer within 5 seconds" in result.log
+    assert "Traceback" not in result.log
+    rows = read_rows(database, "SELECT id::text FROM observations")
+    assert sorted(row["id"] for row in rows) == sorted(line["id"] for line in result.lines)
+    assert set(result.desks) == set(box.truth())
+    assert list((crawler.home / "spool").glob("*.jsonl")) == []
