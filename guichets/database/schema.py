@@ -18,7 +18,7 @@ _MIGRATION_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 ADMINISTRATOR_COMMANDS = (
     "CREATE ROLE guichets_writer NOLOGIN; CREATE ROLE guichets_reader NOLOGIN; "
-    "GRANT guichets_writer, guichets_reader TO {user}"
+    "CREATE ROLE guichets_public NOLOGIN; GRANT guichets_writer, guichets_reader, guichets_public TO {user}"
 )
 MONTHS_AHEAD = 2  # partitions made by an upgrade; whoever writes makes the next ones
 
@@ -110,7 +110,7 @@ def upgrade(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
 
 
 def ensure_roles(connection: psycopg.Connection) -> None:
-    """Create the two group roles where they are missing, and let this user act under them."""
+    """Create the group roles where they are missing, and let this user act under them."""
     statement = MIGRATIONS.joinpath("roles.sql").read_text(encoding="utf-8")
     try:
         with connection.transaction():

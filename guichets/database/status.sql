@@ -27,7 +27,7 @@ SELECT
     wanted.name,
     pg_roles.rolname IS NOT NULL AS exists,
     pg_roles.rolname IS NOT NULL AND pg_has_role(current_user, pg_roles.oid, 'MEMBER') AS is_usable
-FROM (VALUES ('guichets_reader'), ('guichets_writer')) AS wanted (name)
+FROM (VALUES ('guichets_public'), ('guichets_reader'), ('guichets_writer')) AS wanted (name)
 LEFT JOIN pg_roles ON pg_roles.rolname = wanted.name
 ORDER BY wanted.name;
 

@@ -79,7 +79,7 @@ def test_status_tells_where_and_what(home: Home, database: Database) -> None:
     assert ", 2019-12 to " in lines["Partitions of observations"]
     assert lines["Partitions of observations"].endswith("about 3 rows")
     assert lines["Desks"] == "1 on 1 hosts"
-    assert lines["Roles"] == "guichets_reader, guichets_writer"
+    assert lines["Roles"] == "guichets_public, guichets_reader, guichets_writer"
     assert lines["Latest crawl"] == "ezbooking by w1, 2019-12-05 09:59 UTC, finished"
     assert lines["Size"].endswith(" MB")
 

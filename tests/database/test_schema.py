@@ -21,18 +21,18 @@ SCHEMA = files("guichets.database").joinpath("schema.sql").read_text(encoding="u
 
 # What a schema is made of, from pg_catalog. Partitions are left out: they depend on the day of the upgrade.
 OURS = (
-    "c.relnamespace = 'public'::regnamespace AND NOT c.relispartition "
+    "c.relnamespace IN ('public'::regnamespace, 'public_data'::regnamespace) AND NOT c.relispartition "
     "AND NOT EXISTS (SELECT FROM pg_index JOIN pg_class AS t ON t.oid = indrelid "
     "WHERE indexrelid = c.oid AND t.relispartition)"
 )
 CATALOGUES = {
     "relations": f"""
-        SELECT relname, relkind, relacl::text, obj_description(c.oid, 'pg_class'), pg_get_partkeydef(c.oid),
+        SELECT relnamespace::regnamespace::text, relname, relkind, relacl::text, reloptions, obj_description(c.oid, 'pg_class'), pg_get_partkeydef(c.oid),
             CASE WHEN relkind = 'v' THEN pg_get_viewdef(c.oid) END,
             CASE WHEN relkind IN ('i', 'I') THEN pg_get_indexdef(c.oid) END
         FROM pg_class AS c WHERE {OURS}""",
     "columns": f"""
-        SELECT relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull, attidentity,
+        SELECT relnamespace::regnamespace::text, relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull, attidentity,
             pg_get_expr(adbin, adrelid), col_description(c.oid, attnum), attacl::text
         FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid
         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
@@ -42,7 +42,7 @@ CATALOGUES = {
         FROM pg_constraint JOIN pg_class AS c ON c.oid = conrelid WHERE {OURS}""",
     "functions": """
         SELECT proname, pg_get_functiondef(oid), proacl::text, obj_description(oid, 'pg_proc')
-        FROM pg_proc WHERE pronamespace = 'public'::regnamespace""",
+        FROM pg_proc WHERE pronamespace IN ('public'::regnamespace, 'public_data'::regnamespace)""",
     "triggers": """
         SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger
         WHERE NOT tgisinternal AND tgparentid = 0""",
@@ -50,6 +50,9 @@ CATALOGUES = {
         SELECT typname, obj_description(pg_type.oid, 'pg_type'),
             array_agg(enumlabel ORDER BY enumsortorder)::text
         FROM pg_type JOIN pg_enum ON enumtypid = pg_type.oid GROUP BY pg_type.oid""",
+    "schemas": """
+        SELECT nspname, nspacl::text, obj_description(oid, 'pg_namespace') FROM pg_namespace
+        WHERE nspname IN ('public', 'public_data')""",
     "version": "SELECT version_num FROM alembic_version",
 }
 

@@ -1,11 +1,11 @@
--- The two group roles of every Guichets database. Roles belong to the whole cluster, so another database's
+-- The three group roles of every Guichets database. Roles belong to the whole cluster, so another database's
 -- upgrade may create them at the same instant: both error codes then mean « it is there now ».
 -- Executed before each upgrade, and to be run by hand before schema.sql.
 DO $roles$
 DECLARE
     wanted text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['guichets_writer', 'guichets_reader'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['guichets_writer', 'guichets_reader', 'guichets_public'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
