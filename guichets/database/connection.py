@@ -19,7 +19,7 @@ from guichets.database.schema import check_schema
 from guichets.errors import ConfigurationError, DatabaseError, DatabaseUnreachable
 
 Role = Literal["public", "reader", "writer", "owner"]
-"""What a connection may do: read what is published; read; write what a crawl writes; or all that its login may."""
+"""What a connection may do: read what is published; read; write what a crawl writes; all its login may."""
 
 Preparation = Callable[[psycopg.AsyncConnection], Awaitable[None]]
 """What is done once to each new connection."""

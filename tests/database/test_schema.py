@@ -27,12 +27,14 @@ OURS = (
 )
 CATALOGUES = {
     "relations": f"""
-        SELECT relnamespace::regnamespace::text, relname, relkind, relacl::text, reloptions, obj_description(c.oid, 'pg_class'), pg_get_partkeydef(c.oid),
+        SELECT relnamespace::regnamespace::text, relname, relkind, relacl::text, reloptions,
+            obj_description(c.oid, 'pg_class'), pg_get_partkeydef(c.oid),
             CASE WHEN relkind = 'v' THEN pg_get_viewdef(c.oid) END,
             CASE WHEN relkind IN ('i', 'I') THEN pg_get_indexdef(c.oid) END
         FROM pg_class AS c WHERE {OURS}""",
     "columns": f"""
-        SELECT relnamespace::regnamespace::text, relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull, attidentity,
+        SELECT relnamespace::regnamespace::text, relname, attnum, attname, format_type(atttypid, atttypmod),
+            attnotnull, attidentity,
             pg_get_expr(adbin, adrelid), col_description(c.oid, attnum), attacl::text
         FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid
         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
