@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from guichets.catalogue import Catalogue, Desk
+    from guichets.catalogue.proposals import Proposal
 
 app = typer.Typer(help="The catalogue of desks: check, list, sync.", no_args_is_help=True)
 
@@ -34,6 +37,8 @@ LISTED_FIELDS = (
 
 TABLE_FIELDS = ("id", "family", "procedure", "office", "label")
 PIPED_WIDTH = 400
+LOOKED_AT = timedelta(days=60)  # a desk that nobody visited for longer proves nothing today
+ONE_DAY = timedelta(days=1)  # the first day begins earlier in UTC than in some zones
 
 
 class ListFormat(StrEnum):
@@ -107,6 +112,58 @@ def sync() -> None:
         f"{_counted(len(catalogue.desks), 'desk')}: {report.added} added, {report.changed} changed, "
         f"{report.closed} closed, {report.reopened} reopened."
     )
+
+
+@app.command()
+def propose(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of TOML files; else GUICHETS_CATALOGUE, else the bundled ones."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the patch; else it is printed.")] = None,
+) -> None:
+    """Propose to close desks found gone or moved three days in a row: a patch to review."""
+    from guichets import configuration
+    from guichets.catalogue.proposals import write_patch
+    from guichets.cli._session import open_session
+    from guichets.errors import ArgumentError
+
+    configured = configuration.read("GUICHETS_CATALOGUE")
+    folder = folder or (Path(configured) if configured else None)
+    with open_session("reader") as connection:
+        proposals = _proposals(connection)
+    patch = write_patch(proposals, folder)
+    if out is None:
+        typer.echo(patch, nl=False)
+    else:
+        try:
+            out.write_text(patch, encoding="utf-8")
+        except OSError as error:
+            raise ArgumentError(f"--out {str(out)!r} cannot be written: {error.strerror}") from None
+    closing = patch.count("\n+valid_to = ")
+    typer.echo(f"{_counted(closing, 'desk')} proposed to be closed; review, then: git apply", err=True)
+
+
+def _proposals(connection: Connection[Any]) -> list[Proposal]:
+    """The desks whose last days all found them gone or moved, with what says so."""
+    from psycopg.rows import dict_row
+
+    from guichets.catalogue.proposals import DeskDay, Proposal, over_since
+    from guichets.database import load_queries
+    from guichets.database.rollups import refresh
+
+    queries = load_queries("guichets.cli", "catalogue.sql")
+    refresh(connection, patiently=True)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        since = datetime.now(UTC).date() - LOOKED_AT
+        days = [DeskDay(**row) for row in cursor.execute(queries["over_days"], {"since": since})]
+        found = []
+        for desk, (first, count) in sorted(over_since(days).items()):
+            last = cursor.execute(queries["last_over"], {"desk": desk, "since": first - ONE_DAY}).fetchone()
+            said = f"{last['outcome']} (observation {last['id']})" if last else "gone"
+            words = f": {last['note']}" if last and last["note"] else ""
+            found.append(Proposal(desk, first, count, f"{said}, {count} days in a row{words}"))
+    return found
 
 
 def chosen(option: str, given: Iterable[str] | None, known: Mapping[str, object]) -> frozenset[str]:
