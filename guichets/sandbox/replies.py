@@ -49,6 +49,20 @@ def page(text: str, status: int = 200) -> Reply:
     return Reply(text.encode(), status)
 
 
+def text_of(reply: Reply) -> str:
+    """A body as text; pages that are not in UTF-8 are in ISO-8859-1."""
+    try:
+        return reply.body.decode()
+    except UnicodeDecodeError:
+        return reply.body.decode("iso-8859-1")
+
+
+def is_page(reply: Reply) -> bool:
+    """Whether an answer is HTML; JSON and scripts are not."""
+    kind = dict(reply.headers).get("Content-Type", "")
+    return kind.startswith("text/html")
+
+
 def redirect(location: str, status: int = 302) -> Reply:
     return Reply(b"", status, (HTML, ("Location", location)))
 
@@ -117,7 +131,7 @@ def picture() -> Reply:
 
 def in_wrong_charset(reply: Reply) -> Reply:
     """The same page in EBCDIC while the header says UTF-8: none of its words can be read."""
-    return replace(reply, body=reply.body.decode().encode("cp500", "replace"))
+    return replace(reply, body=text_of(reply).encode("cp500", "replace"))
 
 
 @cache

@@ -83,8 +83,10 @@ def _with_retry_after(code: int) -> Fault:
 
 
 def _in_latin1(occasion: Occasion) -> Reply:
-    """The page in ISO-8859-1, and saying so; a redirect is left alone."""
-    body = occasion.reply.body.decode().encode("iso-8859-1", "xmlcharrefreplace")
+    """The page in ISO-8859-1, and saying so; what is no page is left alone."""
+    if not replies.is_page(occasion.reply):
+        return occasion.reply
+    body = replies.text_of(occasion.reply).encode("iso-8859-1", "xmlcharrefreplace")
     headers = tuple(
         (name, "text/html; charset=iso-8859-1" if name == "Content-Type" else value)
         for name, value in occasion.reply.headers

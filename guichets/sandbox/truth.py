@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from guichets.outcomes import Outcome, best_of
-from guichets.sandbox.families import Family, ListsWhatIsFree, Shown, families
+from guichets.sandbox.families import DatesMoreThanOffers, Family, ListsWhatIsFree, Shown, families
 from guichets.sandbox.play import CounterNow, Situation
 from guichets.sandbox.scenes import Stage
 
@@ -56,7 +56,8 @@ def _of_counter(situation: Situation, counter: CounterNow, family: Family) -> tu
     if scene is not None and scene.stage is Stage.ANSWER and scene.outcome is not None:
         return scene.outcome, None
     outcome = family.told(situation, counter)
-    if outcome is not Outcome.OFFERED or (scene is not None and scene.stage is Stage.CALENDAR):
+    dated = family.dated if isinstance(family, DatesMoreThanOffers) else {Outcome.OFFERED}
+    if outcome not in dated or (scene is not None and scene.stage is Stage.CALENDAR):
         return outcome, None
     return outcome, family.shown(situation, counter)
 

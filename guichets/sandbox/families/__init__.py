@@ -130,6 +130,13 @@ class ListsWhatIsFree(Protocol):
         """The counters a visit can tell apart, in place of the situation's."""
 
 
+@runtime_checkable
+class DatesMoreThanOffers(Protocol):
+    """A family whose pages tell a horizon without an offer: of a calendar that is full, or behind a captcha."""
+
+    dated: frozenset[Outcome]  # of counters, of which ``shown`` is asked
+
+
 @cache
 def families() -> Mapping[str, Family]:
     """Every family that has a module here, by name."""
