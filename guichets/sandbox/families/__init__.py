@@ -132,7 +132,7 @@ class ListsWhatIsFree(Protocol):
 
 @runtime_checkable
 class DatesMoreThanOffers(Protocol):
-    """A family whose pages tell a horizon without an offer: of a calendar that is full, or behind a captcha."""
+    """A family whose pages tell a horizon without an offer: a calendar is full, or behind a captcha."""
 
     dated: frozenset[Outcome]  # of counters, of which ``shown`` is asked
 
