@@ -25,16 +25,14 @@ ORDER BY 1;
 -- Staleness: seconds since the last visit, of desks that were visited and may be.
 SELECT
     count(*) AS desks,
-    count(*) FILTER (WHERE desks.next_due_at <= now()) AS due,
-    count(*) FILTER (WHERE desks.next_due_at <= now() - interval '15 minutes') AS overdue,
-    count(*) FILTER (WHERE desks.last_probed_at IS NULL) AS never,
-    count(*) FILTER (WHERE hosts.forbidden) AS forbidden,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM now() - desks.last_probed_at)) AS stale_p50,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM now() - desks.last_probed_at)) AS stale_p95,
+    count(*) FILTER (WHERE is_due) AS due,
+    count(*) FILTER (WHERE is_overdue) AS overdue,
+    count(*) FILTER (WHERE is_new) AS never,
+    count(*) FILTER (WHERE is_forbidden) AS forbidden,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM now() - last_probed_at)) AS stale_p50,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM now() - last_probed_at)) AS stale_p95,
     now() AS now
-FROM desks
-JOIN hosts USING (host)
-WHERE desks.closed_at IS NULL AND (desks.valid_to IS NULL OR desks.valid_to >= current_date);
+FROM desk_queue;
 
 -- hosts --
 SELECT
