@@ -111,13 +111,14 @@ class Story:
     events: list[str]
 
     def mistakes(self) -> list[str]:
-        return [
-            f"{file.name}: {line}"
-            for node in self.nodes
-            for file in node.crawler.home.glob("*.log")
-            for line in file.read_text(errors="replace").splitlines()
-            if "Traceback" in line or " CRITICAL: " in line
-        ]
+        found = []
+        for node in self.nodes:
+            for file in node.crawler.home.glob("*.log"):
+                lines = file.read_text(errors="replace").splitlines()
+                for number, line in enumerate(lines):
+                    if "Traceback" in line or " CRITICAL: " in line:
+                        found.append("\n".join([file.name, *lines[max(0, number - 3) : number + 60]]))
+        return found
 
 
 @pytest.fixture(scope="module")
