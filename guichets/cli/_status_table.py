@@ -82,6 +82,17 @@ class _StatusTable:
         return table
 
 
+def render_family_table(counts: Mapping[str, Mapping[OutcomeGroup, int]]) -> RenderableType:
+    """How many desks of each platform family had which outcome last, by family."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("plateforme", no_wrap=True)
+    for group, heading in COLUMNS.items():
+        table.add_column(heading, justify="right", no_wrap=True, style=_STYLES.get(group, ""))
+    for family, found in counts.items():
+        table.add_row(Text(family), *(_count(found.get(group, 0)) for group in COLUMNS))
+    return table
+
+
 def _count(number: int) -> str:
     return str(number) if number else "·"
 

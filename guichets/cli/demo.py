@@ -14,8 +14,8 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,6 +49,7 @@ class Sandbox:
     catalogue: Path
     desks: int
     hosts: int
+    families: tuple[str, ...]
 
     def ask(self, path: str) -> Any:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -59,6 +60,9 @@ class Sandbox:
 def demo(
     desks: Annotated[int, typer.Option(min=1, help="Nombre de guichets du bac à sable.")] = 130,
     departements: Annotated[int, typer.Option(min=1, help="Nombre de départements.")] = 40,
+    family: Annotated[
+        list[str] | None, typer.Option(help="Famille de plateforme ; répétable ; sinon toutes.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Graine : la même donne les mêmes guichets.")] = 1,
 ) -> None:
     """Visiter des guichets imaginaires, pour voir Guichets à l'œuvre sans déranger personne."""
@@ -74,14 +78,17 @@ def demo(
         screen.print("1/3  Base de données…")
         _prepare_database()
         screen.print("2/3  Bac à sable…")
-        sandbox = stack.enter_context(_running_sandbox(home, desks, departements, seed, environment))
+        words = ["--seed", str(seed), "--desks", str(desks), "--departements", str(departements)]
+        words += [word for name in family or ["all"] for word in ("--family", name)]
+        sandbox = stack.enter_context(_running_sandbox(home, words, environment))
         os.environ["GUICHETS_CATALOGUE"] = environment["GUICHETS_CATALOGUE"] = str(sandbox.catalogue)
-        screen.print(f"3/3  Visite de {sandbox.desks} guichets sur {sandbox.hosts} sites…")
+        screen.print(
+            f"3/3  Visite de {sandbox.desks} guichets, {sandbox.hosts} sites, "
+            f"{len(sandbox.families)} sortes de plateformes…"
+        )
         began = time.monotonic()
-        crawl = stack.enter_context(_running_crawl(home, environment))
-        _follow(crawl, sandbox.desks, screen)
-        if crawl.returncode != 0:
-            raise DemoFailed(f"the crawl ended with status {crawl.returncode}; see {home / 'crawl.log'}")
+        crawls = stack.enter_context(_running_crawls(home, sandbox.families, environment))
+        _follow(crawls, sandbox.desks, screen)
         _show(sandbox, home, time.monotonic() - began, screen)
 
 
@@ -135,23 +142,14 @@ def _prepare_database() -> None:
 
 
 @contextlib.contextmanager
-def _running_sandbox(
-    home: Path, desks: int, departements: int, seed: int, environment: Mapping[str, str]
-) -> Iterator[Sandbox]:
+def _running_sandbox(home: Path, asked: list[str], environment: Mapping[str, str]) -> Iterator[Sandbox]:
     ready = home / "sandbox.json"
     ready.unlink(missing_ok=True)
     catalogue = home / "catalogue"
     shutil.rmtree(catalogue, ignore_errors=True)
-    words = ["sandbox", "--port", "0", "--seed", str(seed), "--desks", str(desks)]
-    words += ["--departements", str(departements), "--speed", "0"]  # nothing flips during the round
-    words += [
-        "--catalogue",
-        str(catalogue),
-        "--ready-file",
-        str(ready),
-        "--ledger",
-        str(home / "ledger.jsonl"),
-    ]
+    words = ["sandbox", *asked, "--port", "0", "--speed", "0"]  # nothing flips during the round
+    words += ["--catalogue", str(catalogue), "--ready-file", str(ready)]
+    words += ["--ledger", str(home / "ledger.jsonl")]
     (home / "ledger.jsonl").unlink(missing_ok=True)
     with (home / "sandbox.log").open("wb") as log:
         process = subprocess.Popen(
@@ -169,35 +167,76 @@ def _running_sandbox(
                 raise DemoFailed(f"the sandbox did not start; see {home / 'sandbox.log'}")
             time.sleep(0.05)
         told = json.loads(ready.read_text(encoding="utf-8"))
-        yield Sandbox(process, told["control"], Path(told["catalogue"]), told["desks"], len(told["hosts"]))
+        yield Sandbox(
+            process,
+            told["control"],
+            Path(told["catalogue"]),
+            told["desks"],
+            len(told["hosts"]),
+            tuple(told["families"]),
+        )
     finally:
         _stop(process, signal.SIGTERM)
 
 
+@dataclass(slots=True)
+class Crawls:
+    """One crawl per family, as many at once as there are processors."""
+
+    home: Path
+    environment: Mapping[str, str]
+    waiting: list[str]
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def have_ended(self) -> bool:
+        """Start what may start; DemoFailed when a crawl could not do its work."""
+        for family, process in list(self.running.items()):
+            if process.poll() is None:
+                continue
+            del self.running[family]
+            if process.returncode != 0:
+                raise DemoFailed(
+                    f"the crawl of {family} ended with status {process.returncode}; see {self.log(family)}"
+                )
+        while self.waiting and len(self.running) < (os.cpu_count() or 1):
+            family = self.waiting.pop(0)
+            self.running[family] = self._start(family)
+        return not self.running
+
+    def log(self, family: str) -> Path:
+        return self.home / f"crawl-{family}.log"
+
+    def _start(self, family: str) -> subprocess.Popen[bytes]:
+        settings = {
+            "GUICHETS_HOST_DELAY": HOST_DELAY_SECONDS,
+            "GUICHETS_FORM_INTERVAL": 0,
+            "GUICHETS_CONTROL_URLS": "",
+            "LOG_FILE": self.log(family),
+            "LOG_FILE_APPEND": False,
+        }
+        words = ["crawl", family, "-a", "due=all", "-O", str(self.home / f"observations-{family}.jsonl")]
+        for name, value in settings.items():
+            words += ["-s", f"{name}={value}"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "scrapy", *words],
+            env=dict(self.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
 @contextlib.contextmanager
-def _running_crawl(home: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    settings = {
-        "GUICHETS_HOST_DELAY": HOST_DELAY_SECONDS,
-        "GUICHETS_FORM_INTERVAL": 0,
-        "GUICHETS_CONTROL_URLS": "",
-        "LOG_FILE": home / "crawl.log",
-        "LOG_FILE_APPEND": False,
-    }
-    words = ["crawl", "ezbooking", "-a", "due=all", "-O", str(home / "observations.jsonl")]
-    for name, value in settings.items():
-        words += ["-s", f"{name}={value}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scrapy", *words],
-        env=dict(environment),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def _running_crawls(home: Path, families: Iterable[str], environment: Mapping[str, str]) -> Iterator[Crawls]:
+    crawls = Crawls(home, environment, list(families))
     try:
-        yield process
+        yield crawls
     finally:
-        _stop(process, signal.SIGINT)
+        for process in crawls.running.values():
+            process.send_signal(signal.SIGINT)
+        for process in crawls.running.values():
+            _stop(process, signal.SIGINT)
 
 
 def _stop(process: subprocess.Popen[bytes], number: int) -> None:
@@ -211,8 +250,8 @@ def _stop(process: subprocess.Popen[bytes], number: int) -> None:
         process.wait()
 
 
-def _follow(crawl: subprocess.Popen[bytes], desks: int, screen: Any) -> None:
-    """Draw the progress from what the crawl has written, until it ends."""
+def _follow(crawls: Crawls, desks: int, screen: Any) -> None:
+    """Draw the progress from what the crawls have written, until they end."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from guichets import database
@@ -229,7 +268,7 @@ def _follow(crawl: subprocess.Popen[bytes], desks: int, screen: Any) -> None:
     ):
         task = progress.add_task("", total=desks)
         while True:
-            ended = crawl.poll() is not None
+            ended = crawls.have_ended()
             counts = Counter[str]()
             for outcome, count in connection.execute(
                 "SELECT outcome::text, count(*) FROM observations WHERE counter_key IS NULL GROUP BY outcome"
@@ -254,15 +293,17 @@ def _in_words(counts: Mapping[str, int]) -> str:
 def _show(sandbox: Sandbox, home: Path, seconds: float, screen: Any) -> None:
     from rich.console import Console
 
-    from guichets.cli._status_table import render_status_table
-    from guichets.cli.status import read_status
+    from guichets.cli._status_table import render_family_table, render_status_table
+    from guichets.cli.status import read_family_status, read_status
 
     answers = Console(highlight=False)
     answers.print(render_status_table(read_status(), now=datetime.now(UTC)))
-    right, wrong = _compare(sandbox)
+    answers.print()
+    answers.print(render_family_table(read_family_status()))
+    wrong = _differences(sandbox)
     broken = len(sandbox.ask("/tripwires"))
-    verdict = "tous justes" if not wrong else f"[bold red]{wrong} faux[/]"
-    answers.print(f"\n{right + wrong} guichets visités en {seconds:.0f} s, {verdict} d'après le bac à sable.")
+    verdict = "tous justes" if not wrong else f"[bold red]{len(wrong)} faux[/]"
+    answers.print(f"\n{sandbox.desks} guichets visités en {seconds:.0f} s, {verdict} d'après le bac à sable.")
     answers.print(f"Requêtes interdites : {broken}.")
     home_shown = shlex.quote(os.path.relpath(home))
     answers.print(
@@ -271,17 +312,24 @@ def _show(sandbox: Sandbox, home: Path, seconds: float, screen: Any) -> None:
         soft_wrap=True,
     )
     if wrong or broken:
-        raise DemoFailed(f"the round did not match the sandbox's truth; see {home / 'crawl.log'}")
+        told = "; ".join(wrong[:3])
+        raise DemoFailed(f"the round did not match the sandbox's truth: {told}; see {home / 'crawl-*.log'}")
 
 
-def _compare(sandbox: Sandbox) -> tuple[int, int]:
-    """How many desks' outcomes equal the sandbox's truth, and how many do not."""
+def _differences(sandbox: Sandbox) -> list[str]:
+    """Where a desk's outcome is not the sandbox's truth."""
     from guichets import database
 
     truth = sandbox.ask("/truth")
     with database.connect("reader") as connection:
         seen = {
-            row[0]: row[1] for row in connection.execute("SELECT desk_id, outcome::text FROM desk_status")
+            desk: (outcome, rule)
+            for desk, outcome, rule in connection.execute(
+                "SELECT desk_id, outcome::text, rule FROM desk_status"
+            )
         }
-    right = sum(seen.get(desk) == told["outcome"] for desk, told in truth.items())
-    return right, len(truth) - right
+    return [
+        f"{desk} is {told['outcome']}, {' by '.join(seen.get(desk, ('never observed',)))} was observed"
+        for desk, told in truth.items()
+        if seen.get(desk, ("",))[0] != told["outcome"]
+    ]

@@ -6,11 +6,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from guichets.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from guichets.outcomes import OutcomeGroup
 
 STATUS_FIELDS = (
     "departement",
@@ -81,6 +84,22 @@ def read_status(departements: frozenset[str] = frozenset()) -> list[dict[str, An
     query = load_queries("guichets.cli", "status.sql")["departement_status"]
     with open_session("reader") as connection, connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query, {"departements": sorted(departements) or None}).fetchall()
+
+
+def read_family_status() -> dict[str, dict[OutcomeGroup, int]]:
+    """How many desks of each family had an outcome of each group last."""
+    from guichets.cli._session import open_session
+    from guichets.database.queries import load_queries
+    from guichets.outcomes import GROUP_OF, Outcome
+
+    found: dict[str, dict[OutcomeGroup, int]] = {}
+    query = load_queries("guichets.cli", "status.sql")["family_status"]
+    with open_session("reader") as connection:
+        for family, outcome, desks in connection.execute(query):
+            counts = found.setdefault(family, {})
+            group = GROUP_OF[Outcome(outcome)]
+            counts[group] = counts.get(group, 0) + desks
+    return found
 
 
 def machine_row(row: Mapping[str, Any]) -> dict[str, Any]:

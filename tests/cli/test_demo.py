@@ -17,12 +17,13 @@ import pytest
 from tests.crawl_fixtures import ROOT, clean_environment
 
 DESKS = 9
+FAMILIES = ("--family", "ezbooking", "--family", "rdv_prefecture")
 DEMO_SECONDS = 150
 
 
 def start(home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "guichets", "demo", "--desks", str(DESKS), "--departements", "3"],
+        [sys.executable, "-m", "guichets", "demo", "--desks", str(DESKS), "--departements", "3", *FAMILIES],
         cwd=ROOT,
         env={**clean_environment(), "GUICHETS_HOME": str(home), "COLUMNS": "80"},
         stdout=subprocess.PIPE,
@@ -51,6 +52,7 @@ def test_two_demonstrations_at_once_and_one_more_each_end_with_the_whole_table(h
         out = end(demo)
         assert f"{DESKS} guichets visités" in out
         assert "tous justes" in out
+        assert "rdv_prefecture" in out  # in the table by platform
         assert "Requêtes interdites : 0" in out
         assert "À faire ensuite : " in out
     assert {path.name for path in home.iterdir()} >= {"demo", "demo-2"}
