@@ -14,6 +14,7 @@ from uuid import UUID
 
 from guichets import catalogue
 from guichets.items import Observation
+from guichets.note import Note
 
 Record = dict[str, Any]
 
@@ -72,12 +73,15 @@ def row_digest(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def note_of(record: Mapping[str, Any]) -> dict[str, str]:
+def note_of(record: Mapping[str, Any]) -> Note:
     """What the archive's ``metadata`` record of an observation says: enough to read, and the row's hash."""
-    note = {"desk": record["desk_id"], "outcome": str(record["outcome"]), "rule": record["rule"]}
-    if record["counter_key"] is not None:
-        note["counter"] = record["counter_key"]
-    return note | {"row": row_digest(record)}
+    return Note(
+        row=row_digest(record),
+        desk=record["desk_id"],
+        outcome=str(record["outcome"]),
+        rule=record["rule"],
+        counter=record["counter_key"],
+    )
 
 
 def _instant(starts: datetime | date | None, zone: Any) -> str | None:

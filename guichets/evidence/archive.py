@@ -1,33 +1,40 @@
 """Writes exchanges and observations into WARC 1.1 files that any standard reader opens.
 
 A page seen for the first time becomes a ``response`` and a ``request`` record; a payload archived already
-becomes one ``revisit`` record that points at the first and carries the lines in which the heads differ. See
-docs/evidence.md for the fields and decision 0021 for what they cost.
+becomes one ``revisit`` record that points at the first and carries the lines in which the heads differ; what
+an observation established becomes a ``metadata`` record. See docs/evidence.md for the fields and decision
+0021 for what they cost.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
+
+import uuid_utils
 
 from guichets import __version__
 from guichets.evidence.decoding import body_sha256
 from guichets.evidence.errors import ArchiveError
 from guichets.evidence.exchange import EvidenceRef, Exchange
-from guichets.evidence.heads import changed_lines, request_head, response_head
+from guichets.evidence.heads import (
+    REPEATS,
+    REPEATS_SEPARATOR,
+    changed_lines,
+    describes_coding,
+    request_head,
+    response_head,
+)
 from guichets.evidence.layout import archive_folder, path_of_name
 from guichets.evidence.packing import Fields, pack_record
 from guichets.evidence.payload_index import Archived, PayloadIndex
 from guichets.evidence.reader import ArchiveReader
-from guichets.evidence.storage import ArchiveFile
+from guichets.evidence.storage import Appending, ArchiveFile, Place
 from guichets.evidence.warc import format_warc_date, parse_warc_date
+from guichets.note import CONTENT_TYPE, Note
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024  # a file grows to this and one exchange more
 REFER_BACK = timedelta(days=30)  # then a page is stored whole again, so that retention stays a local decision
@@ -46,7 +53,7 @@ class ArchiveWriter:
         *,
         now: Callable[[], datetime],
         largest_file_bytes: int = LARGEST_FILE_BYTES,
-        new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+        new_id: Callable[[], object] = uuid_utils.uuid4,  # several times faster than Python's own
         information: Mapping[str, str] | None = None,  # added to each file's warcinfo
     ) -> None:
         self._home = home
@@ -61,62 +68,33 @@ class ArchiveWriter:
         self._present: set[str] = set()  # names of files known to be there
         self._file: ArchiveFile | None = None
 
-    def write_exchange(
-        self, exchange: Exchange, observation: Mapping[str, object] | None = None
-    ) -> EvidenceRef:
-        """Archive an exchange and return the reference of its response (or revisit) record.
-
-        ``observation``: what was read from it, where that is known already. It becomes a ``metadata`` record,
-        except beside a revisit, where it rides on the revisit itself: that halves the cost of seeing the
-        same page again.
-        """
+    def write_exchange(self, exchange: Exchange) -> EvidenceRef:
+        """Archive an exchange and return the reference of its response (or revisit) record."""
         file = self._current_file()
         payload = hashlib.sha256(exchange.raw_body).digest()
         keys = _keys(exchange, payload)
-        known = self._find(keys, payload, exchange.started_at)
-        written = None
-        if known is not None:
-            written = self._pack_revisit(exchange, payload, known, observation)
-            if written.carries_observation:
-                observation = None
-            elif len(exchange.raw_body) <= SHORT_PAYLOAD_BYTES:
-                # A redirect, most often: stored whole it costs less, and its next repetition refers to it.
-                known = written = None
-        if written is None:
-            written = self._pack_full(exchange, payload)
-        members = written.members
-        if observation is not None:
-            members = [*members, self._pack_observation(observation, [written.record_id])]
-        offset = file.append(b"".join(members))
-        if known is None:
-            self._learn(exchange, keys, file.name, offset, len(members[0]))
-        return EvidenceRef(
-            file=file.relative,
-            offset=offset,
-            length=len(members[0]),
-            sha256=exchange.body_sha256 or body_sha256(exchange.raw_body, exchange.response_headers),
-            record_id=written.record_id,
-            digest=hashlib.sha256(members[0]).hexdigest(),
-        )
-
-    def write_observation(
-        self, observation: Mapping[str, object], rests_on: Sequence[EvidenceRef] = ()
-    ) -> EvidenceRef:
-        """Archive what one observation established, tied to the records it rests on."""
-        file = self._current_file()
+        known = self._find(keys, exchange.started_at)
         record_id = self._make_id()
-        member = self._pack_observation(observation, [ref.record_id for ref in rests_on], record_id)
-        return EvidenceRef(
-            file=file.relative,
-            offset=file.append(member),
-            length=len(member),
-            sha256=hashlib.sha256(_to_json(observation)).hexdigest(),
-            record_id=record_id,
-            digest=hashlib.sha256(member).hexdigest(),
-        )
+        changes = None if known is None else _changes(exchange, known)
+        if known is not None and changes is None and len(exchange.raw_body) <= SHORT_PAYLOAD_BYTES:
+            # A redirect, most often: stored whole it costs less, and its next repetition refers to it.
+            known = None
+        with file.appending() as target:
+            if known is None:
+                place, request = self._pack_full(target, exchange, record_id, payload)
+            else:
+                place = self._pack_revisit(target, exchange, record_id, payload, known, changes)
+        if known is None:
+            sha256 = exchange.body_sha256 or body_sha256(exchange.raw_body, exchange.response_headers)
+            self._index.record(keys, _archived(exchange, file.name, place, sha256), place, request)
+        elif changes is not None and not describes_coding(changes[1], known.response_head):
+            sha256 = known.sha256
+        else:
+            sha256 = exchange.body_sha256 or body_sha256(exchange.raw_body, exchange.response_headers)
+        return EvidenceRef(file.relative, place.offset, place.length, sha256, record_id, place.digest)
 
     def write_note(
-        self, note: Mapping[str, object], *, record_id: str, at: datetime, rests_on: Sequence[str] = ()
+        self, note: Note, *, record_id: str, at: datetime, rests_on: Sequence[str] = ()
     ) -> EvidenceRef:
         """Archive what one observation established, under a record id of the caller's and its own instant.
 
@@ -127,18 +105,14 @@ class ArchiveWriter:
             ("WARC-Record-ID", f"<{record_id}>"),
             ("WARC-Date", format_warc_date(at)),
             *(("WARC-Concurrent-To", f"<{other}>") for other in rests_on),
-            ("Content-Type", "application/json"),
+            ("Content-Type", CONTENT_TYPE),
         ]
-        body = _to_json(note)
-        member = pack_record("metadata", fields, body=body)
-        return EvidenceRef(
-            file=file.relative,
-            offset=file.append(member),
-            length=len(member),
-            sha256=hashlib.sha256(body).hexdigest(),
-            record_id=record_id,
-            digest=hashlib.sha256(member).hexdigest(),
-        )
+        body = note.line()
+        with file.appending() as target:
+            pack_record(target, "metadata", fields, body=body)
+            place = target.end_member()
+        sha256 = hashlib.sha256(body).hexdigest()
+        return EvidenceRef(file.relative, place.offset, place.length, sha256, record_id, place.digest)
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""
@@ -175,20 +149,23 @@ class ArchiveWriter:
             self._close_file()
         self._file = ArchiveFile(self._home, self._worker, now)
         self._present.clear()
-        self._file.append(self._pack_warcinfo(self._file.name, now))
+        with self._file.appending() as target:
+            self._pack_warcinfo(target, self._file.name, now)
+            target.end_member()
         return self._file
 
     def _close_file(self) -> None:
+        self._index.flush()
         if self._file is not None:
             self._file.close()
             self._file = None
 
     # --- known payloads --------------------------------------------------------------------------------
 
-    def _find(self, keys: tuple[bytes, bytes], payload: bytes, at: datetime) -> Archived | None:
+    def _find(self, keys: tuple[bytes, bytes], at: datetime) -> Archived | None:
         """The archived exchange to refer to: the same request's if there is one, else any of that payload."""
         for key in keys:
-            archived = self._index.recall(key) or self._find_on_disk(key, payload)
+            archived = self._index.recall(key) or self._find_on_disk(key)
             if archived is None:
                 continue
             is_recent = at - parse_warc_date(archived.date, archived.name) < REFER_BACK
@@ -205,103 +182,74 @@ class ArchiveWriter:
             self._present.add(name)
         return True
 
-    def _find_on_disk(self, key: bytes, payload: bytes) -> Archived | None:
-        place = self._index.place(key)
-        if place is None:
-            return None
+    def _find_on_disk(self, key: bytes) -> Archived | None:
         try:
-            archived = self._reader.read_archived(*place, payload_sha256=payload)
+            return self._index.find(key, self._reader.hash_of)
         except (ArchiveError, OSError):
             self._index.forget(key)  # pruned, or lost with the power
             return None
-        self._index.remember(key, archived)
-        return archived
-
-    def _learn(
-        self, exchange: Exchange, keys: tuple[bytes, bytes], name: str, offset: int, length: int
-    ) -> None:
-        archived = Archived(
-            name=name,
-            offset=offset,
-            date=format_warc_date(exchange.started_at),
-            url=exchange.url,
-            ip=exchange.ip,
-            request_head=request_head(exchange),
-            request_body=exchange.request_body,
-            response_head=response_head(exchange),
-        )
-        for key in keys:
-            self._index.remember(key, archived)
-        self._index.record(keys, name, offset, length)
 
     # --- records ---------------------------------------------------------------------------------------
 
     def _make_id(self) -> str:
         return f"urn:uuid:{self._new_id()}"
 
-    def _pack_full(self, exchange: Exchange, payload: bytes) -> _Written:
-        record_id = self._make_id()
+    def _pack_full(
+        self, target: Appending, exchange: Exchange, record_id: str, payload: bytes
+    ) -> tuple[Place, Place]:
         fields = [
             *_common_fields(exchange, record_id),
             ("WARC-Payload-Digest", _digest_text(payload)),
             ("Guichets-Elapsed", _elapsed(exchange)),
             ("Content-Type", "application/http; msgtype=response"),
         ]
-        response = pack_record("response", fields, head=response_head(exchange), body=exchange.raw_body)
-        return _Written(record_id, [response, self._pack_request(exchange, record_id)])
+        pack_record(target, "response", fields, head=response_head(exchange), body=exchange.raw_body)
+        response = target.end_member()
+        return response, self._pack_request(target, exchange, record_id)
 
-    def _pack_request(self, exchange: Exchange, response_id: str) -> bytes:
+    def _pack_request(self, target: Appending, exchange: Exchange, response_id: str) -> Place:
         fields = [
             *_common_fields(exchange, self._make_id()),
             ("WARC-Concurrent-To", f"<{response_id}>"),
             ("Content-Type", "application/http; msgtype=request"),
         ]
-        return pack_record("request", fields, head=request_head(exchange), body=exchange.request_body)
+        pack_record(target, "request", fields, head=request_head(exchange), body=exchange.request_body)
+        return target.end_member()
 
     def _pack_revisit(
         self,
+        target: Appending,
         exchange: Exchange,
+        record_id: str,
         payload: bytes,
         known: Archived,
-        observation: Mapping[str, object] | None,
-    ) -> _Written:
-        record_id = self._make_id()
-        head = response_head(exchange)
+        changes: tuple[list[str], list[str]] | None,
+    ) -> Place:
+        """``changes``: the lines in which request and response heads differ; None: they are kept whole."""
         fields = [
             *_common_fields(exchange, record_id, known_ip=known.ip),
             ("WARC-Refers-To-Target-URI", known.url),
             ("WARC-Refers-To-Date", known.date),
-            ("Guichets-Original", f"{known.name}@{known.offset}"),
             ("WARC-Profile", REVISIT_PROFILE),
             ("WARC-Payload-Digest", _digest_text(payload)),
-            ("Guichets-Elapsed", _elapsed(exchange)),
         ]
-        request_changes = None
-        if exchange.request_body == known.request_body:
-            request_changes = changed_lines(request_head(exchange), known.request_head)
-        response_changes = changed_lines(head, known.response_head)
-        if request_changes is None or response_changes is None:
-            fields.append(("Content-Type", "application/http; msgtype=response"))
-            revisit = pack_record("revisit", fields, head=head)
-            return _Written(record_id, [revisit, self._pack_request(exchange, record_id)])
-        fields += [("Guichets-Request", line) for line in request_changes]
-        fields += [("Guichets-Response", line) for line in response_changes]
-        if observation is not None:
-            fields.append(("Guichets-Observation", _to_json(observation).decode()))
-        return _Written(record_id, [pack_record("revisit", fields)], carries_observation=True)
+        repeats = [f"{known.name}@{known.offset}", _elapsed(exchange)]
+        if changes is None:
+            fields += [
+                (REPEATS, REPEATS_SEPARATOR.join(repeats)),
+                ("Content-Type", "application/http; msgtype=response"),
+            ]
+            pack_record(target, "revisit", fields, head=response_head(exchange))
+            place = target.end_member()
+            self._pack_request(target, exchange, record_id)
+            return place
+        repeats += [f">{line}" for line in changes[0]]
+        repeats += [f"<{line}" for line in changes[1]]
+        fields.append((REPEATS, REPEATS_SEPARATOR.join(repeats)))
+        pack_record(target, "revisit", fields)
+        return target.end_member()
 
-    def _pack_observation(
-        self, observation: Mapping[str, object], rests_on: Iterable[str], record_id: str | None = None
-    ) -> bytes:
-        fields = [
-            ("WARC-Record-ID", f"<{record_id or self._make_id()}>"),
-            ("WARC-Date", format_warc_date(self._now())),
-            *(("WARC-Concurrent-To", f"<{other}>") for other in rests_on),
-            ("Content-Type", "application/json"),
-        ]
-        return pack_record("metadata", fields, body=_to_json(observation))
-
-    def _pack_warcinfo(self, name: str, now: datetime) -> bytes:
+    def _pack_warcinfo(self, target: Appending, name: str, now: datetime) -> None:
         fields = [
             ("WARC-Record-ID", f"<{self._make_id()}>"),
             ("WARC-Date", format_warc_date(now)),
@@ -316,16 +264,32 @@ class ArchiveWriter:
             **self._information,
         }
         body = "".join(f"{key}: {value}\r\n" for key, value in information.items()).encode()
-        return pack_record("warcinfo", fields, body=body)
+        pack_record(target, "warcinfo", fields, body=body)
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """The members of one exchange, the response or revisit first."""
+def _archived(exchange: Exchange, name: str, place: Place, sha256: str) -> Archived:
+    return Archived(
+        name=name,
+        offset=place.offset,
+        date=format_warc_date(exchange.started_at),
+        url=exchange.url,
+        ip=exchange.ip,
+        sha256=sha256,
+        request_head=request_head(exchange),
+        response_head=response_head(exchange),
+        request_body=exchange.request_body,
+    )
 
-    record_id: str
-    members: list[bytes]
-    carries_observation: bool = False
+
+def _changes(exchange: Exchange, known: Archived) -> tuple[list[str], list[str]] | None:
+    """The lines in which the heads differ from the archived ones; None when they must be kept whole."""
+    if exchange.request_body != known.request_body:
+        return None
+    of_request = changed_lines(request_head(exchange), known.request_head)
+    of_response = changed_lines(response_head(exchange), known.response_head)
+    if of_request is None or of_response is None:
+        return None
+    return of_request, of_response
 
 
 def _hour(instant: datetime) -> datetime:
@@ -352,14 +316,8 @@ def _common_fields(exchange: Exchange, record_id: str, *, known_ip: str | None =
 
 
 def _digest_text(digest: bytes) -> str:
-    # warcio compares with the padding of base32 kept, and so do the tools built on it.
-    return "sha256:" + base64.b32encode(digest).decode()
+    return f"sha256:{digest.hex()}"
 
 
 def _elapsed(exchange: Exchange) -> str:
     return f"{(exchange.finished_at - exchange.started_at).total_seconds():.6f}"
-
-
-def _to_json(observation: Mapping[str, object]) -> bytes:
-    """Compact JSON; what JSON does not know (dates, UUIDs, outcomes) as text."""
-    return json.dumps(observation, ensure_ascii=False, separators=(",", ":"), default=str).encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 
 import brotli  # type: ignore[import-untyped]  # ships no types
 
@@ -26,21 +27,47 @@ def decode_body(raw: bytes, headers: Headers, *, limit: int = LARGEST_BODY_BYTES
 
     Raises UndecodableBody when a coding does not hold, BodyTooLarge past ``limit`` bytes.
     """
+    return b"".join(decoded_pieces(raw, headers, limit=limit))
+
+
+def decoded_pieces(raw: bytes, headers: Headers, *, limit: int = LARGEST_BODY_BYTES) -> Iterator[bytes]:
+    """The same piece by piece, so that a large body costs no memory."""
     if _is_chunked(headers) and _looks_chunked(raw):
         raw = remove_chunks(raw)
-    for coding in reversed(_codings(headers)):
-        raw = _uncompress(raw, coding, limit)
-    if len(raw) > limit:
-        raise BodyTooLarge(f"body of {len(raw)} bytes is over the limit of {limit}")
-    return raw
+    pieces = _bounded(_slices(raw), limit)
+    if raw:  # a HEAD, 204 or 304 names the coding of a body it does not send
+        for coding in reversed(_codings(headers)):
+            pieces = _bounded(_uncompress(pieces, coding), limit)
+    return pieces
+
+
+def _slices(raw: bytes) -> Iterator[bytes]:
+    """The body in steps; a small one, as most are, without a copy."""
+    if len(raw) <= _STEP_BYTES:
+        yield raw
+        return
+    for start in range(0, len(raw), _STEP_BYTES):
+        yield raw[start : start + _STEP_BYTES]
+
+
+def _bounded(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise BodyTooLarge(f"a body unpacks to more than {limit} bytes")
+        yield piece
 
 
 def body_sha256(raw: bytes, headers: Headers) -> str:
     """SHA-256 of the decoded body, or of the body as received where it cannot be decoded."""
+    hasher = hashlib.sha256()
     try:
-        return hashlib.sha256(decode_body(raw, headers)).hexdigest()
+        for piece in decoded_pieces(raw, headers):
+            hasher.update(piece)
     except (UndecodableBody, BodyTooLarge):
         return hashlib.sha256(raw).hexdigest()
+    return hasher.hexdigest()
 
 
 def remove_chunks(raw: bytes) -> bytes:
@@ -84,53 +111,51 @@ def _codings(headers: Headers) -> list[bytes]:
     return [coding for coding in codings if coding and coding != b"identity"]
 
 
-def _uncompress(raw: bytes, coding: bytes, limit: int) -> bytes:
-    if not raw:
-        return raw  # a HEAD, 204 or 304 names the coding of a body it does not send
+def _uncompress(pieces: Iterator[bytes], coding: bytes) -> Iterator[bytes]:
     if coding in (b"gzip", b"x-gzip"):
-        return _inflate(raw, zlib.MAX_WBITS + 16, limit)
+        return _inflate(pieces, zlib.MAX_WBITS + 16)
     if coding == b"deflate":
-        # Servers send either zlib or bare deflate under this name.
-        zlib_header = len(raw) > 1 and raw[0] & 0x0F == 8 and (raw[0] << 8 | raw[1]) % 31 == 0
-        return _inflate(raw, zlib.MAX_WBITS if zlib_header else -zlib.MAX_WBITS, limit)
+        return _inflate_bare_or_not(pieces)
     if coding == b"br":
-        return _unbrotli(raw, limit)
+        return _unbrotli(pieces)
     raise UndecodableBody(f"content coding {coding.decode('latin-1')!r} is not one we read")
 
 
-def _inflate(raw: bytes, window_bits: int, limit: int) -> bytes:
+def _inflate_bare_or_not(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    # Servers send either zlib or bare deflate under this name.
+    first = next(pieces, b"")
+    zlib_header = len(first) > 1 and first[0] & 0x0F == 8 and (first[0] << 8 | first[1]) % 31 == 0
+    return _inflate(chain((first,), pieces), zlib.MAX_WBITS if zlib_header else -zlib.MAX_WBITS)
+
+
+def _inflate(pieces: Iterator[bytes], window_bits: int) -> Iterator[bytes]:
     engine = zlib.decompressobj(window_bits)
     try:
-        body = engine.decompress(raw, limit + 1)
+        for packed in pieces:
+            waiting = packed
+            while not engine.eof:
+                # bounded, so that a bomb is met after a step, not after gigabytes
+                piece = engine.decompress(waiting, _STEP_BYTES)
+                waiting = engine.unconsumed_tail
+                if piece:
+                    yield piece
+                elif not waiting:
+                    break
     except zlib.error as problem:
         raise UndecodableBody(f"compressed body does not unpack: {problem}") from None
-    if len(body) > limit:
-        raise BodyTooLarge(f"a body of {len(raw)} bytes unpacks to more than {limit}")
     if not engine.eof:
         raise UndecodableBody("compressed body is cut short")
-    return body
 
 
-def _unbrotli(raw: bytes, limit: int) -> bytes:
+def _unbrotli(pieces: Iterator[bytes]) -> Iterator[bytes]:
     engine = brotli.Decompressor()
-    pieces: list[bytes] = []
-    size = 0
     try:
-        for piece in _brotli_pieces(engine, raw):
-            size += len(piece)
-            if size > limit:
-                raise BodyTooLarge(f"a body of {len(raw)} bytes unpacks to more than {limit}")
-            pieces.append(piece)
+        for packed in pieces:
+            piece = engine.process(packed, output_buffer_limit=_STEP_BYTES)
+            while piece:
+                yield piece
+                piece = b"" if engine.is_finished() else engine.process(b"", output_buffer_limit=_STEP_BYTES)
     except brotli.error:
         raise UndecodableBody("compressed body does not unpack: brotli stream is wrong") from None
     if not engine.is_finished():
         raise UndecodableBody("compressed body is cut short")
-    return b"".join(pieces)
-
-
-def _brotli_pieces(engine: brotli.Decompressor, raw: bytes) -> Iterator[bytes]:
-    # output_buffer_limit bounds each step, so that a bomb is met after _STEP_BYTES, not after gigabytes.
-    piece = engine.process(raw, output_buffer_limit=_STEP_BYTES)
-    while piece:
-        yield piece
-        piece = b"" if engine.is_finished() else engine.process(b"", output_buffer_limit=_STEP_BYTES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import Any
+from typing import Any, Protocol
 
 from warcio.recordloader import ArcWarcRecord
 from warcio.statusandheaders import StatusAndHeaders
@@ -17,7 +17,7 @@ SMALL_BLOCK_BYTES = 4096  # below, the best compression costs nothing worth coun
 _BEST, _USUAL = 9, 6  # zlib levels; on a page of 40 kB, 9 takes twice the time of 6 to save 2 %
 # zlib's memory levels: clearing tables of the largest one takes four times as long as packing a small record,
 # which gets no smaller by it.
-_SMALL_MEMORY, _USUAL_MEMORY = 6, 8
+_SMALL_MEMORY, _USUAL_MEMORY = 4, 8
 
 
 class _RawHead(StatusAndHeaders):  # type: ignore[misc]  # warcio has no types
@@ -41,25 +41,32 @@ class _PlainWriter(WARCWriter):  # type: ignore[misc]
         """Nothing is added."""
 
 
-class _Member:
-    """Collects what the writer writes into one gzip member."""
+class Target(Protocol):
+    """Where packed bytes go."""
 
-    def __init__(self, level: int, memory: int) -> None:
+    def write(self, data: bytes, /) -> object: ...
+
+
+class _Member:
+    """Packs what the writer writes into one gzip member, and hands it on as it comes."""
+
+    def __init__(self, target: Target, level: int, memory: int) -> None:
         self._engine = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS + 16, memory)
-        self._pieces: list[bytes] = []
+        self._target = target
 
     def write(self, data: bytes) -> None:
-        self._pieces.append(self._engine.compress(data))
+        packed = self._engine.compress(data)
+        if packed:
+            self._target.write(packed)
 
     def flush(self) -> None:
-        self._pieces.append(self._engine.flush())
-
-    def packed(self) -> bytes:
-        return b"".join(self._pieces)
+        self._target.write(self._engine.flush())
 
 
-def pack_record(record_type: str, fields: Fields, *, head: bytes | None = None, body: bytes = b"") -> bytes:
-    """The gzip member of a record whose block is ``head`` (an HTTP head, or None) followed by ``body``."""
+def pack_record(
+    target: Target, record_type: str, fields: Fields, *, head: bytes | None = None, body: bytes = b""
+) -> None:
+    """Write the gzip member of a record whose block is ``head`` (an HTTP head, or None) and ``body``."""
     size = len(head or b"") + len(body)
     record = ArcWarcRecord(
         "warc",
@@ -72,7 +79,6 @@ def pack_record(record_type: str, fields: Fields, *, head: bytes | None = None, 
         payload_length=len(body),
     )
     is_small = size <= SMALL_BLOCK_BYTES
-    member = _Member(_BEST, _SMALL_MEMORY) if is_small else _Member(_USUAL, _USUAL_MEMORY)
+    member = _Member(target, *((_BEST, _SMALL_MEMORY) if is_small else (_USUAL, _USUAL_MEMORY)))
     writer = _PlainWriter(member, gzip=False, warc_version=WARC_VERSION)
     writer.write_record(record)
-    return member.packed()

@@ -14,11 +14,20 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from guichets.evidence.archive import REFER_BACK
+from guichets.evidence.archive import INDEX_NAME, REFER_BACK
 from guichets.evidence.errors import BrokenRecord
 from guichets.evidence.exchange import EvidenceRef
-from guichets.evidence.layout import PRUNED_MARK, archived_days, beside, files_of_day, relative_name
+from guichets.evidence.heads import REPEATS, REPEATS_SEPARATOR
+from guichets.evidence.layout import (
+    PRUNED_MARK,
+    archive_folder,
+    archived_days,
+    beside,
+    files_of_day,
+    relative_name,
+)
 from guichets.evidence.members import read_members
+from guichets.evidence.payload_index import PayloadIndex
 from guichets.evidence.record_list import read_list, write_whole
 from guichets.evidence.seal import read_seals, sealed_files
 from guichets.evidence.tombstone import Tombstone, kept_file, present_file, read_tombstone
@@ -117,6 +126,10 @@ def carry_out(home: Path, plan: PrunePlan, *, now: datetime) -> None:
             raise BrokenRecord(f"nothing was pruned, because the archive does not verify: {broken}")
     for file in plan.files:
         _prune_file(home, file, plan.cutoff, now)
+    if (place := archive_folder(home) / INDEX_NAME).exists():
+        index = PayloadIndex(place)  # what nothing refers to any more, requests with their cookies among it
+        index.forget_before((now - REFER_BACK).date())
+        index.close()
 
 
 def _prune_file(home: Path, plan: FilePlan, cutoff: date, now: datetime) -> None:
@@ -166,8 +179,8 @@ def _present_records(path: Path) -> Iterator[_Record]:
 
 def _original(record: WarcRecord) -> tuple[str, int] | None:
     """File name and sealed offset of the page a revisit refers to."""
-    name, _, offset = (record.field("guichets-original") or "").rpartition("@")
-    return (name, int(offset)) if offset.isdigit() else None
+    name, _, offset = (record.field(REPEATS.lower()) or "").partition(REPEATS_SEPARATOR)[0].rpartition("@")
+    return (name, int(offset)) if offset.isascii() and offset.isdigit() else None
 
 
 def _needed_by_recent(home: Path, cutoff: date) -> set[tuple[str, int]]:

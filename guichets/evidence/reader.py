@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import os
 import weakref
 import zlib
@@ -22,14 +21,12 @@ from pathlib import Path
 from guichets.evidence.decoding import LARGEST_BODY_BYTES, decode_body
 from guichets.evidence.errors import BodyTooLarge, BrokenRecord, UndecodableBody
 from guichets.evidence.exchange import EvidenceRef, Headers
-from guichets.evidence.heads import apply_changes
+from guichets.evidence.heads import REPEATS, REPEATS_SEPARATOR, apply_changes
 from guichets.evidence.layout import path_of_name, resolve
 from guichets.evidence.members import LARGEST_RECORD_BYTES, read_members, unpack_member
-from guichets.evidence.payload_index import Archived
 from guichets.evidence.tombstone import present_place
 from guichets.evidence.warc import (
     WarcRecord,
-    format_warc_date,
     parse_headers,
     parse_record,
     parse_status_line,
@@ -38,6 +35,7 @@ from guichets.evidence.warc import (
 
 ORIGINALS_KEPT = 64  # exchanges held in memory, because revisits of one page stand close together
 FILES_OPEN = 16  # at once: visits of several workers lie in several files
+PIECE_BYTES = 64 * 1024
 FIRST_PIECE_BYTES = 4096  # enough for most members that hold a request
 
 
@@ -70,7 +68,6 @@ class ArchivedPage:
     ip: str | None
     record_id: str
     is_revisit: bool
-    observation: dict[str, object] | None  # what rides on a revisit
 
     def body(self, *, limit: int = LARGEST_BODY_BYTES) -> bytes:
         """The body decoded; UndecodableBody or BodyTooLarge when that cannot be done."""
@@ -134,15 +131,16 @@ class ArchiveReader:
             return self._whole(record, path, next_offset)
         if record.type != "revisit":
             raise BrokenRecord(f"{record.place}: a {record.type or 'nameless'} record holds no page")
-        original = self._original(record)
+        repeats = _repeats(record)
+        original = self._original(record, repeats[0])
         check_payload(record, original.raw_body)
         ip = record.field("warc-ip-address") or original.ip
         if record.block:
             head, _ = split_head(record.block, record.place)
             request_head, request_body = self._request_after(record, path, next_offset)
             return RawExchange(record, head, original.raw_body, request_head, request_body, ip)
-        changes = record.fields.get("guichets-response", ())
-        request_changes = record.fields.get("guichets-request", ())
+        changes = [line[1:] for line in repeats[2:] if line.startswith("<")]
+        request_changes = [line[1:] for line in repeats[2:] if line.startswith(">")]
         return replace(
             original,
             record=record,
@@ -158,31 +156,16 @@ class ArchiveReader:
         ip = record.field("warc-ip-address")
         return RawExchange(record, head, body, request_head, request_body, ip)
 
-    def read_archived(self, name: str, offset: int, length: int, *, payload_sha256: bytes) -> Archived:
-        """What a repetition of an archived exchange needs; BrokenRecord unless it still holds that payload.
-
-        OSError when its file cannot be read.
-        """
-        place = f"{name}@{offset}"
+    def hash_of(self, name: str, offset: int, length: int) -> str:
+        """SHA-256 of bytes of an archive file, in hexadecimal, in constant memory. ArchiveError, OSError."""
         path, present = present_place(self._path_of(name), offset)
-        packed = self._read_bytes(path, present, length)
-        record = parse_record(unpack_member(packed, place, limit=self._record_limit), place)
-        if record.type != "response":
-            raise BrokenRecord(f"{place}: holds a {record.type} record, not a response")
-        head, body = split_head(record.block, place)
-        if hashlib.sha256(body).digest() != payload_sha256:
-            raise BrokenRecord(f"{place}: holds another payload than the index says")
-        request_head, request_body = self._request_after(record, path, present + length)
-        return Archived(
-            name=name,
-            offset=offset,
-            date=format_warc_date(record.date),
-            url=record.url,
-            ip=record.field("warc-ip-address"),
-            request_head=request_head,
-            request_body=request_body,
-            response_head=head,
-        )
+        hasher = hashlib.sha256()
+        descriptor = self._descriptor(path)
+        while length > 0 and (piece := os.pread(descriptor, min(length, PIECE_BYTES), present)):
+            hasher.update(piece)
+            present += len(piece)
+            length -= len(piece)
+        return hasher.hexdigest()
 
     def _path_of(self, name: str) -> Path:
         path = self._paths.get(name)
@@ -243,8 +226,8 @@ class ArchiveReader:
             raise BrokenRecord(f"{request.place}: this request belongs to another response")
         return split_head(request.block, request.place)
 
-    def _original(self, revisit: WarcRecord) -> RawExchange:
-        name, _, offset = (revisit.field("guichets-original") or "").rpartition("@")
+    def _original(self, revisit: WarcRecord, page: str) -> RawExchange:
+        name, _, offset = page.rpartition("@")
         known = self._originals.get((name, offset))
         if known is None:
             if not (offset.isascii() and offset.isdigit() and len(offset) < 16):
@@ -322,26 +305,20 @@ def _build_page(raw: RawExchange) -> ArchivedPage:
         ip=raw.ip,
         record_id=record.record_id,
         is_revisit=record.type == "revisit",
-        observation=_observation(record),
     )
 
 
+def _repeats(revisit: WarcRecord) -> list[str]:
+    """The page a revisit repeats, its seconds, and the changed lines of its heads."""
+    parts = (revisit.field(REPEATS.lower()) or "").split(REPEATS_SEPARATOR)
+    if len(parts) < 2:
+        raise BrokenRecord(f"{revisit.place}: the revisit does not say where its page stands")
+    return parts
+
+
 def _elapsed(record: WarcRecord) -> timedelta:
-    text = record.field("guichets-elapsed") or "0"
+    text = _repeats(record)[1] if record.type == "revisit" else record.field("guichets-elapsed") or "0"
     try:
         return timedelta(seconds=float(text))
     except (ValueError, OverflowError):
-        raise BrokenRecord(f"{record.place}: Guichets-Elapsed {text[:20]!r} is not a duration") from None
-
-
-def _observation(record: WarcRecord) -> dict[str, object] | None:
-    text = record.field("guichets-observation")
-    if text is None:
-        return None
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise BrokenRecord(f"{record.place}: Guichets-Observation is not a JSON object")
-    return content
+        raise BrokenRecord(f"{record.place}: {text[:20]!r} is not a number of seconds") from None

@@ -7,7 +7,6 @@ looked at: the archive is always written first, so a crawl under way is no break
 
 from __future__ import annotations
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from guichets.evidence.seal import sealed_files
 from guichets.evidence.tombstone import present_file
 from guichets.evidence.verify import Break, BreakKind
 from guichets.evidence.warc import WarcRecord
+from guichets.note import parse_note
 from guichets.proof.holds import refs_of
 from guichets.rows import row_digest
 
@@ -66,7 +66,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
+class _Noted:
     digests: tuple[str, ...]
     place: str
     desk: str
@@ -124,7 +124,7 @@ def _is_uuid(text: str) -> bool:
 
 def _check_row(
     row: Mapping[str, Any],
-    note: _Note | None,
+    note: _Noted | None,
     ours: UUID | None,
     reader: ArchiveReader,
     pruned_days: _PrunedDays,
@@ -160,7 +160,7 @@ def _check_row(
 
 def _without_rows(
     connection: psycopg.Connection[Any],
-    notes: Mapping[str, _Note],
+    notes: Mapping[str, _Noted],
     spooled: Callable[[], frozenset[str]],
     found: Check,
 ) -> Iterator[Break]:
@@ -184,9 +184,9 @@ def _slots(row: Mapping[str, Any]) -> list[tuple[str, bool]]:
     return [(starts, has_time == "true") for starts, has_time in row["slots"]]
 
 
-def _read_notes(home: Path, since: date | None, desks: frozenset[str], killed: set[str]) -> dict[str, _Note]:
+def _read_notes(home: Path, since: date | None, desks: frozenset[str], killed: set[str]) -> dict[str, _Noted]:
     """The notes of the archive by observation id. What cannot be read is told by `verify` of the files."""
-    notes: dict[str, _Note] = {}
+    notes: dict[str, _Noted] = {}
     reader = ArchiveReader(home)
     for day in archived_days(home):
         if since is not None and day < since:
@@ -195,19 +195,19 @@ def _read_notes(home: Path, since: date | None, desks: frozenset[str], killed: s
             last: deque[str] = deque(maxlen=LAST_NOTES)
             for offset, record in _sound_records(reader, path):
                 name = record.record_id.removeprefix("urn:uuid:")
-                content = _content(record)
-                if content is None or (since is not None and record.date.date() < since):
+                if since is not None and record.date.date() < since:
                     continue
-                if desks and content["desk"] not in desks:
+                note = parse_note(record.block)
+                if note is None or (desks and note.desk not in desks):
                     continue
                 digests = notes[name].digests if name in notes else ()
                 place = f"{relative_name(home, path)}@{offset}"
-                notes[name] = _Note((*digests, content["row"]), place, content["desk"], False)
+                notes[name] = _Noted((*digests, note.row), place, note.desk, False)
                 last.append(name)
             if name_parts(path.name)[0] in killed:
                 for name in last:
                     known = notes[name]
-                    notes[name] = _Note(known.digests, known.place, known.desk, True)
+                    notes[name] = _Noted(known.digests, known.place, known.desk, True)
     return notes
 
 
@@ -221,15 +221,6 @@ def _sound_records(reader: ArchiveReader, path: Path) -> Iterator[tuple[int, War
                 yield offset, record
     except (ArchiveError, OSError):
         return
-
-
-def _content(record: WarcRecord) -> dict[str, str] | None:
-    """A note of ours; None for another kind of metadata."""
-    try:
-        content = json.loads(record.block)
-        return {"desk": str(content["desk"]), "row": str(content["row"])}
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 class _PrunedDays:

@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from guichets.evidence.exchange import Exchange
+from guichets.evidence import ArchiveWriter
+from guichets.evidence.exchange import EvidenceRef, Exchange
+from guichets.note import Note
 
 START = datetime(2025, 5, 13, 7, 12, 44, 123456, tzinfo=UTC)
 AGENT = b"Guichets/0.1.0 (+https://guichets.example/robot)"
@@ -43,6 +45,15 @@ def page_bytes(number: int = 0, size: int = 6000) -> bytes:
     words = ["préfecture", "rendez-vous", "titre", "séjour", "guichet", "planning", "demande", "horaire"]
     text = " ".join(source.choice(words) + str(source.randrange(1000)) for _ in range(size // 12))
     return f"<!-- {number} -->{NO_SLOT}<p>{text}</p>".encode()
+
+
+def write_noted(writer: ArchiveWriter, sent: Exchange) -> EvidenceRef:
+    """Archive a page and the note of what was read from it."""
+    ref = writer.write_exchange(sent)
+    note = Note(row=ref.sha256, desk="92-nanterre-remise-titre", outcome="none", rule="ezbooking.none.step2")
+    record_id = uuid.uuid5(uuid.NAMESPACE_OID, ref.record_id).urn
+    writer.write_note(note, record_id=record_id, at=sent.finished_at, rests_on=[ref.record_id])
+    return ref
 
 
 def exchange(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
+import sqlite3
 import statistics
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from evidence_builders import START, Hand, exchange, page_bytes, seeded_ids
@@ -22,14 +27,15 @@ from guichets.evidence.decoding import body_sha256
 from guichets.evidence.errors import ArchiveError
 from guichets.evidence.exchange import Exchange
 from guichets.evidence.layout import archive_folder
+from guichets.note import Note, parse_note
 
-OBSERVATION = {
-    "id": "0196c8f4-5d3b-7c21-9b1e-2f6f0c1d8a77",
-    "desk": "92-nanterre-remise-titre",
-    "outcome": "none",
-    "rule": "ezbooking.none.step2-sentence",
-    "parser": "ezbooking/1",
-}
+OBSERVATION = UUID("0196c8f4-5d3b-7c21-9b1e-2f6f0c1d8a77")
+NOTE = Note(
+    row="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    desk="92-nanterre-remise-titre",
+    outcome="none",
+    rule="ezbooking.none.step2-sentence",
+)
 
 
 def make_writer(
@@ -68,11 +74,10 @@ def test_repeated_exchange_is_a_revisit_that_reads_the_same(tmp_path: Path) -> N
     again = exchange(at=START + timedelta(hours=1), session="zzzzfj2mq8s7t6r5p4n3m2l1zz")
     with make_writer(tmp_path, hand) as writer:
         first = writer.write_exchange(exchange())
-        second = writer.write_exchange(again, OBSERVATION)
+        second = writer.write_exchange(again)
     reader = ArchiveReader(tmp_path)
     page = reader.read_page(second)
     assert page.is_revisit
-    assert page.observation == OBSERVATION
     assert_same(page, again)
     assert second.sha256 == first.sha256
     assert second.length < first.length
@@ -123,6 +128,34 @@ def test_broken_index_costs_space_not_evidence(tmp_path: Path, damage: str) -> N
     assert not ArchiveReader(tmp_path).read_page(ref).is_revisit
 
 
+@pytest.mark.parametrize("column", ["facts", "offset", "length", "request_length", "file"])
+def test_index_that_says_what_the_archive_does_not_is_not_believed(tmp_path: Path, column: str) -> None:
+    with make_writer(tmp_path) as writer:
+        first = writer.write_exchange(exchange())
+        writer.write_exchange(exchange(page_bytes(3)))
+    wrong = {
+        "facts": "CAST(replace(facts, 'eZSESSID', 'eZSESSIX') AS BLOB)",
+        "file": "replace(file, '-1.', '-2.')",
+    }.get(column, f"{column} + 1")
+    with sqlite3.connect(archive_folder(tmp_path) / INDEX_NAME) as connection:
+        connection.execute(f"UPDATE exchange SET {column} = {wrong}")
+    connection.close()
+    with make_writer(tmp_path) as writer:
+        again = writer.write_exchange(exchange(at=START + timedelta(hours=1)))
+    reader = ArchiveReader(tmp_path)
+    assert not reader.read_page(again).is_revisit
+    assert again.sha256 == first.sha256
+
+
+def test_index_of_a_killed_worker_costs_space_only(tmp_path: Path) -> None:
+    killed = make_writer(tmp_path, worker="killed")
+    killed.write_exchange(exchange())  # and never closed: what it knew is not written yet
+    with make_writer(tmp_path) as writer:
+        refs = [writer.write_exchange(exchange(at=START + timedelta(hours=hour))) for hour in (1, 2)]
+    assert [ArchiveReader(tmp_path).read_page(ref).is_revisit for ref in refs] == [False, True]
+    killed.close()
+
+
 def test_page_whose_original_is_gone_is_stored_again(tmp_path: Path) -> None:
     with make_writer(tmp_path) as writer:
         writer.write_exchange(exchange())
@@ -150,27 +183,32 @@ def test_new_file_each_hour_and_at_the_size_limit(tmp_path: Path) -> None:
     assert files[-2] == files[-1] == "archive/2025/05/13/guichets-w1-2025-05-13T08-1.warc.gz"
 
 
-def test_observation_is_a_metadata_record_tied_to_its_page(tmp_path: Path) -> None:
+@pytest.mark.parametrize("counter", [None, "18787", "deux mots", 'é "x"\n'])
+def test_observation_is_a_metadata_record_tied_to_its_page(tmp_path: Path, counter: str | None) -> None:
+    note = replace(NOTE, counter=counter)
     with make_writer(tmp_path) as writer:
         page = writer.write_exchange(exchange())
-        ref = writer.write_observation(OBSERVATION, [page])
+        ref = writer.write_note(note, record_id=OBSERVATION.urn, at=START, rests_on=[page.record_id])
     record = ArchiveReader(tmp_path).read_record(ref)
     assert record.type == "metadata"
-    assert json.loads(record.block) == OBSERVATION
+    assert parse_note(record.block) == note
+    assert (record.record_id, record.date) == (OBSERVATION.urn, START)
     assert record.field("warc-concurrent-to") == f"<{page.record_id}>"
 
 
 def fill(home: Path, count: int = 30) -> list[EvidenceRef]:
     """An archive with every kind of record."""
     hand = Hand()
+    new_id = seeded_ids(2)
     refs = []
     with make_writer(home, hand) as writer:
         for number in range(count):
             hand.forward(seconds=11)
             sent = exchange(page_bytes(number % 7), at=hand.now(), compress=number % 2 == 0)
-            refs.append(writer.write_exchange(sent, OBSERVATION if number % 3 == 0 else None))
+            refs.append(writer.write_exchange(sent))
             if number % 5 == 0:
-                refs.append(writer.write_observation(OBSERVATION, refs[-1:]))
+                rests_on = [refs[-1].record_id]
+                refs.append(writer.write_note(NOTE, record_id=new_id().urn, at=hand.now(), rests_on=rests_on))
     return refs
 
 
@@ -209,20 +247,41 @@ def test_all_pages_of_a_file_in_order(tmp_path: Path) -> None:
     assert set(seen) <= set(by_offset)
 
 
-def test_unchanged_page_costs_at_most_600_bytes_in_the_median(tmp_path: Path) -> None:
-    """Request, response heads and what was observed, with sessions and dates that change each time."""
+def test_what_an_unchanged_page_costs_does_not_grow(tmp_path: Path) -> None:
+    """The page and its observation, with sessions and dates that change each time; see decision 0021."""
     hand = Hand()
     source = random.Random(7)
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    costs = []
+    pages, notes = [], []
     with make_writer(tmp_path, hand) as writer:
         for number in range(200):
             hand.forward(seconds=907, microseconds=source.randrange(1_000_000))
             session = "".join(source.choices(letters, k=26))
-            facts = {**OBSERVATION, "id": str(seeded_ids(number)())}
-            ref = writer.write_exchange(exchange(page_bytes(), at=hand.now(), session=session), facts)
-            costs.append(ref.length)
-    assert statistics.median(costs) <= 600
+            page = writer.write_exchange(exchange(page_bytes(), at=hand.now(), session=session))
+            note = replace(NOTE, row=hashlib.sha256(bytes([number])).hexdigest())
+            ids = {"record_id": seeded_ids(number)().urn, "rests_on": [page.record_id]}
+            notes.append(writer.write_note(note, at=hand.now(), **ids))
+            pages.append(page)
+    assert statistics.median(ref.length for ref in pages) <= 460
+    assert statistics.median(ref.length for ref in notes) <= 310
+
+
+def test_a_page_costs_no_memory_of_its_size(tmp_path: Path) -> None:
+    body = random.Random(1).randbytes(4_000_000)  # nothing to compress: the record is as large
+    sent = exchange(body, compress=False)
+    packed = exchange(gzip.compress(bytes(8_000_000) + body), compress=False)
+    packed = replace(packed, response_headers=(*packed.response_headers, (b"Content-Encoding", b"gzip")))
+    with make_writer(tmp_path) as writer:
+        writer.write_exchange(exchange())
+        tracemalloc.start()
+        try:
+            refs = [writer.write_exchange(one) for one in (sent, packed)]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 1_000_000
+    for ref in refs:
+        assert ArchiveReader(tmp_path).read_page(ref).body().endswith(body)
 
 
 def test_full_disk_is_one_clear_error_and_leaves_whole_records(tmp_path: Path) -> None:

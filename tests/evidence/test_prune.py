@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from evidence_builders import START, Hand, exchange, page_bytes
+from evidence_builders import START, Hand, exchange, page_bytes, write_noted
 
 from guichets.evidence import ArchiveReader, ArchiveWriter, EvidenceRef
 from guichets.evidence.errors import BrokenRecord, RecordPruned
@@ -27,7 +27,7 @@ def archive_days(home: Path, days: int = 2) -> list[list[EvidenceRef]]:
             refs.append([])
             for number in (0, 1, 2, 0, 1, 2):
                 hand.forward(minutes=5)
-                ref = writer.write_exchange(exchange(page_bytes(number), at=hand.now()), {"outcome": "none"})
+                ref = write_noted(writer, exchange(page_bytes(number), at=hand.now()))
                 refs[-1].append(ref)
         hand.forward(days=1)
     seal_until(home, hand.now())

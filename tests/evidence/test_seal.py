@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from evidence_builders import START, Hand, exchange, page_bytes, seeded_ids
+from evidence_builders import START, Hand, exchange, page_bytes, seeded_ids, write_noted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +44,7 @@ def fill(home: Path) -> list[EvidenceRef]:
                 for number in range(6):
                     hand.forward(minutes=7)
                     page = page_bytes(number % 4, 900)
-                    refs.append(writer.write_exchange(exchange(page, at=hand.now()), {"outcome": "none"}))
+                    refs.append(write_noted(writer, exchange(page, at=hand.now())))
         hand.forward(days=1)
     return refs
 
