@@ -10,6 +10,7 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +67,26 @@ def _positive_integer(text: str) -> int:
     if value < 1:
         raise ValueError("a whole number, 1 or more")
     return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise ValueError("a share above 0, up to 1")
+    return value
+
+
+def _publication_delay(text: str) -> timedelta:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 24 <= value <= 24 * 366:
+        raise ValueError("a number of hours, 24 or more: fresher ones serve resellers of appointments")
+    return timedelta(hours=value)
 
 
 def _boolean(text: str) -> bool:
@@ -260,11 +281,60 @@ SETTINGS: tuple[Setting, ...] = (
         environment=True,
     ),
     Setting(
+        "GUICHETS_BACKUP_MARK",
+        "",
+        "",
+        str.strip,
+        "File that your backup touches when it has succeeded: the exporter tells when; unset, it does not.",
+        environment=True,
+    ),
+    Setting(
         "GUICHETS_BROWSER",
         "",
         "",
         str.strip,
         "Chromium that draws pictures of archived pages; unset, one of the system's, else Playwright's.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_PUBLICATION_DELAY",
+        48.0,
+        "hours",
+        _publication_delay,
+        "How long a day must have been over before the site and the open data may tell of it; 24 or more.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_COVERAGE_FLOOR",
+        0.6,
+        "share",
+        _share,
+        "Below this share of baseline slots observed, a published figure is insufficient: missing, not zero.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_PROBES_FLOOR",
+        30,
+        "probes",
+        _positive_integer,
+        "With fewer baseline probes that enter the rate, a published figure is insufficient.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_DELAY_LIMIT",
+        60,
+        "days",
+        _positive_integer,
+        "First dates further away than this are told as late. Two months: the time between the latest day on "
+        "which a renewal must be asked for and the end of the permit.",
+        environment=True,
+    ),
+    Setting(
+        "GUICHETS_FALSE_ALARMS",
+        0.05,
+        "share",
+        _share,
+        "Of the differences between two quarters that are told, the share that may be false on the average.",
         environment=True,
     ),
     Setting(

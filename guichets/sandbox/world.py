@@ -143,6 +143,10 @@ class CounterLife:
         ]
         return tuple(sorted(self._draw_slots(fate, days, count)))
 
+    def stretches(self, week: int) -> tuple[tuple[int, float, float], ...]:
+        """What that week's release makes free: the slot, and since and until when, all in unix seconds."""
+        return tuple((free.slot, free.since, free.until) for free in self._release(week))
+
     def _draw_slots(self, fate: Random, days: Sequence[date], count: int) -> Iterator[datetime]:
         """``count`` distinct slots of these days, or all there are."""
         hours = slot_hours(self.step_minutes)
