@@ -1,8 +1,9 @@
 """All benches, one after the other."""
 
-from tests.bench import archive, crawl, replay, schedule
+from tests.bench import archive, crawl, reading, replay, schedule
 
 crawl.main()
 archive.main()
+reading.main()
 replay.main()
 schedule.main()
