@@ -2,79 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from asyncio import StreamWriter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from textwrap import dedent
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from guichets.sandbox.families.ezbooking import FORBIDDEN_FIELDS
-from tests.crawl_fixtures import CrawlResult, Workshop, read_rows, write_desks
+from tests.crawl_fixtures import Workshop, write_desks
 from tests.hostile_server import Answer, HostileServer, page, redirect
-from tests.sandbox_fixtures import RunningSandbox
+from tests.trespass_fixtures import Trespass, Tries, get, post, try_each
 
-FORM_TYPE = "application/x-www-form-urlencoded"
 ACCEPT = "condition=on&nextButton=Effectuer+une+demande+de+rendez-vous"
 NEXT = "nextButton=Etape+suivante"
 FIRST_SLOT = "nextButton=Premi%C3%A8re+plage+horaire+libre"
-
-# A family whose walk sends one request of the test's choice, and concludes wrongly should it be answered.
-TRESPASSER = """
-import json
-import os
-
-from scrapy import Request
-
-from guichets.crawl import meta
-from guichets.crawl.faults import read_failure
-from guichets.outcomes import Outcome
-from guichets.page import Reading
-from spiders.base import ProbeStopped
-from spiders.ezbooking import EzbookingSpider
-
-
-class Trespasser(EzbookingSpider):
-    async def walk(self, probe):
-        ask = json.loads(os.environ["TRESPASSES"])[probe.desk.id]
-        marks = {meta.LEASE: probe.lease, "dont_redirect": True, "verbatim_url": True, **ask["meta"]}
-        if ask["unleased"]:
-            del marks[meta.LEASE]
-        try:
-            request = Request(
-                ask["url"], method=ask["method"], body=ask["body"], headers=ask["headers"], meta=marks,
-                dont_filter=True,
-            )
-            await self.crawler.engine.download_async(request)
-        except Exception as error:
-            raise ProbeStopped(read_failure(error), error) from error
-        probe.conclude(Reading(outcome=Outcome.OFFERED, rule="trespass.answered"))
-"""
-
-
-@dataclass(frozen=True)
-class Trespass:
-    """One request: {form} is the desk's own form, {host} its host, {other} another host."""
-
-    name: str
-    method: str = "GET"
-    url: str = "http://{host}{form}"
-    body: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    unleased: bool = False
-    meta: Mapping[str, Any] = field(default_factory=dict)
-
-
-def get(name: str, path: str, **more: Any) -> Trespass:
-    return Trespass(name, url="http://{host}" + path, **more)
-
-
-def post(name: str, path: str, body: str, content_type: str = FORM_TYPE, **more: Any) -> Trespass:
-    headers = {"Content-Type": content_type}
-    return Trespass(name, "POST", "http://{host}" + path, body, headers, **more)
-
 
 FORBIDDEN = (
     # steps beyond the calendar, whatever the method
@@ -144,55 +84,20 @@ FORBIDDEN = (
 )
 
 
-@dataclass
-class Tries:
-    result: CrawlResult
-    box: RunningSandbox
-    stats: dict[str, Any]
-    desks: dict[str, Trespass]
-
-
 @pytest.fixture(scope="module")
 def tries(module_workshop: Workshop) -> Tries:
-    """One crawl by the trespasser, one desk for each forbidden request."""
-    box = module_workshop.sandbox(desks=len(FORBIDDEN), departements=20, mixture="offered")
-    module_workshop.folder("package")
-    package = module_workshop.folder("package")
-    (package / "trespassing").mkdir()
-    (package / "trespassing" / "__init__.py").write_text("")
-    (package / "trespassing" / "family.py").write_text(dedent(TRESPASSER))
-    desks = dict(zip([desk["id"] for desk in box.desks()], FORBIDDEN, strict=True))
-    asked = {}
-    for desk, trespass in zip(box.desks(), FORBIDDEN, strict=True):
-        form = desk["url"].partition(desk["host"])[2].removesuffix("/0")
-        for prefix in ("/index.php", "/layout/set/print"):
-            form = form.removeprefix(prefix)
-        other = next(host for host in box.hosts if host != desk["host"])
-        url = trespass.url.replace("{host}", desk["host"]).replace("{form}", form).replace("{other}", other)
-        asked[desk["id"]] = {**asdict(trespass), "url": url}
-    database = module_workshop.database()
-    crawler = module_workshop.crawler(box.catalogue, database)
-    crawler.environment |= {"PYTHONPATH": str(package), "TRESPASSES": json.dumps(asked)}
-    result = crawler.run(settings={"SPIDER_MODULES": "trespassing"})
-    (crawl,) = read_rows(database, "SELECT stats FROM crawls")
-    return Tries(result, box, crawl["stats"], desks)
+    return try_each(module_workshop, "ezbooking", FORBIDDEN, mixture="offered")
 
 
 def test_no_forbidden_request_reaches_a_site(tries: Tries) -> None:
-    assert [line for line in tries.box.ledger() if line["path"] != "/robots.txt" or line["query"]] == []
+    assert tries.received == []
     assert {line["method"] for line in tries.box.ledger()} == {"GET"}
     assert tries.box.tripwires() == []
 
 
 def test_each_forbidden_request_ends_its_probe_as_our_fault(tries: Tries) -> None:
-    seen = {tries.desks[desk].name: line for desk, line in tries.result.desks.items()}
-    assert set(seen) == {trespass.name for trespass in FORBIDDEN}
-    wrong = {
-        name: (line["outcome"], line["rule"])
-        for name, line in seen.items()
-        if line["outcome"] != "observer_fault" or not line["rule"].startswith("gate.")
-    }
-    assert wrong == {}
+    assert {tries.desks[desk].name for desk in tries.result.desks} == {one.name for one in FORBIDDEN}
+    assert tries.let_through == {}
     assert tries.result.status == 1  # nothing but our own faults
 
 
