@@ -187,8 +187,10 @@ def text_lines(element: etree._Element, leave_out: Collection[str] = ()) -> list
                 pieces.append("\n")
             if node.tail and node is not element:
                 pieces.append(node.tail.replace("\n", " "))
-    lines = (fold(line) for line in "".join(pieces).split("\n"))
-    return [line for line in lines if line]
+    text = "".join(pieces)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).replace("\u2019", "'")
+    return [" ".join(words) for line in text.split("\n") if (words := line.split())]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ _ILLEGAL = re.compile(r"[\s\x00-\x1f\x7f\"<>\\^`{|}]")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _EZBOOKING_ENTRY = re.compile(r"(?:/[A-Za-z0-9._~-]+)*?/booking/create/([1-9][0-9]{0,11})(?:/0)?/?")
 _EZBOOKING_STEP = re.compile(r"(.*/booking/create/[0-9]+)/[1-9][0-9]*(?:/.*)?")
+_RDV_PREFECTURE_ENTRY = re.compile(r"(/rdvpref/reservation/demarche/[0-9]+)/?")
+_RDV_PREFECTURE_STEP = re.compile(r"(/rdvpref/reservation/demarche/[0-9]+)/[^/]+/?")
 _EZBOOKING_PREFIXES = re.compile(r"^(?:/index\.php|/layout/set/print)+(?=/)")
 
 
@@ -37,6 +39,8 @@ def url_problem(url: str, family: str | None = None) -> str | None:
         return 'holds a "." or ".." step in its path: write the address the browser ends up showing'
     if family == "ezbooking":
         return _ezbooking_problem(parts)
+    if family == "rdv_prefecture":
+        return _rdv_prefecture_problem(parts)
     return None
 
 
@@ -160,4 +164,15 @@ def _ezbooking_problem(parts: SplitResult) -> str | None:
         return f'points inside the funnel: write its entry, "{parts.scheme}://{parts.netloc}{deeper[1]}"'
     if not _EZBOOKING_ENTRY.fullmatch(parts.path):
         return 'is not an EZBooking entry: its path must end with "/booking/create/<form number>"'
+    return None
+
+
+def _rdv_prefecture_problem(parts: SplitResult) -> str | None:
+    if parts.query:
+        return "holds a query string, which no entry of RDV-Préfecture has: remove it from the question mark on"
+    deeper = _RDV_PREFECTURE_STEP.fullmatch(parts.path)
+    if deeper:
+        return f'points inside the funnel: write its entry, "{parts.scheme}://{parts.netloc}{deeper[1]}/"'
+    if not _RDV_PREFECTURE_ENTRY.fullmatch(parts.path):
+        return 'is not a RDV-Préfecture entry: its path must be "/rdvpref/reservation/demarche/<number>/"'
     return None

@@ -100,3 +100,27 @@ def test_no_text_makes_the_check_fail(text: str) -> None:
             assert url_problem(canonical, family) is None
             assert entry_key(family, canonical, {}) == entry_key(family, text, {})
     host_problem(text)
+
+
+RDV_PREFECTURE = "https://www.rdv-prefecture.interieur.gouv.fr/rdvpref/reservation/demarche/3771"
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_entries_of_rdv_prefecture_are_accepted(end: str) -> None:
+    assert url_problem(RDV_PREFECTURE + end, "rdv_prefecture") is None
+    assert entry_key("rdv_prefecture", RDV_PREFECTURE + end, {}) == entry_key(
+        "rdv_prefecture", RDV_PREFECTURE, {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        ("/cgu/", f'points inside the funnel: write its entry, "{RDV_PREFECTURE}/"'),
+        ("/creneau", f'points inside the funnel: write its entry, "{RDV_PREFECTURE}/"'),
+        ("/?error=x", "holds a query string"),
+        ("x/", "is not a RDV-Préfecture entry"),
+    ],
+)
+def test_wrong_entries_of_rdv_prefecture_are_explained(end: str, problem: str) -> None:
+    assert problem in (url_problem(RDV_PREFECTURE + end, "rdv_prefecture") or "")

@@ -45,6 +45,9 @@ RULES_WITHOUT_A_PAGE = {  # a walk decides these from several pages; the crawl t
     "ezbooking.unrecognised.conditions-again": "the conditions came twice",
     "ezbooking.unrecognised.counters-again": "the counters came twice",
     "ezbooking.unrecognised.out-of-order": "a page that is fine by itself came at the wrong moment",
+    "rdv_prefecture.fault.entry-url": "the catalogue refuses such an address first",
+    "rdv_prefecture.moved.other-demarche": "told by the address that answered, whatever its page",
+    "rdv_prefecture.unrecognised.out-of-order": "a page that is fine by itself came at the wrong moment",
 }
 
 WITHOUT_ANCHOR = {  # rule: why its page bears no anchor
