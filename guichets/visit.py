@@ -9,14 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 from zoneinfo import ZoneInfo
 
 from guichets.catalogue.model import Desk
+from guichets.dates import in_order, in_zone
 from guichets.gate import FORM_TYPE
-from guichets.items import DeskTime, Evidence, Slot
+from guichets.items import Evidence
 from guichets.outcomes import best_of
 from guichets.page import CounterChoice, Page, Reading
 
@@ -188,7 +189,7 @@ def desk_reading(counters: Sequence[Reading]) -> Reading:
 def verdict_fields(reading: Reading, zone: ZoneInfo) -> dict[str, Any]:
     """The fields of an observation that its reading decides; slots in order, in the zone of the desk."""
     assert reading.outcome is not None
-    slots = tuple(sorted((_local(slot, zone) for slot in set(reading.slots)), key=_instant))
+    slots = tuple(sorted((in_zone(slot, zone) for slot in set(reading.slots)), key=in_order))
     return {
         "outcome": reading.outcome,
         "rule": reading.rule,
@@ -229,19 +230,3 @@ def readable(value: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return value.decode("latin-1")
-
-
-def _local(slot: Slot, zone: ZoneInfo) -> Slot:
-    starts = slot.starts
-    if not isinstance(starts, datetime):
-        return slot
-    if isinstance(starts.tzinfo, DeskTime):
-        starts = starts.replace(tzinfo=zone).astimezone(UTC)  # an hour that DST skips becomes a real one
-    return Slot(starts.astimezone(zone))
-
-
-def _instant(slot: Slot) -> tuple[date, bool, float]:
-    """Order of time; a date without an hour comes before the hours of its day."""
-    if isinstance(slot.starts, datetime):
-        return slot.starts.date(), True, slot.starts.timestamp()
-    return slot.starts, False, 0.0
