@@ -18,15 +18,7 @@ def open_session(role: Role) -> Iterator[Connection]:
 
     Raises DatabaseError for what PostgreSQL refuses or breaks off in the middle.
     """
-    import psycopg
-
     from guichets import database
-    from guichets.errors import DatabaseError
 
-    target = database.prepare()
-    try:
-        with database.connect(role, dsn=target) as connection:
-            yield connection
-    except psycopg.Error as error:
-        reason = error.diag.message_primary or str(error).strip().partition("\n")[0] or type(error).__name__
-        raise DatabaseError(f"PostgreSQL at {database.place(target)}: {reason}") from error
+    with database.session(role, dsn=database.prepare()) as connection:
+        yield connection

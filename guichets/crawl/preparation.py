@@ -85,7 +85,7 @@ def read_pattern(settings: Mapping[str, Any]) -> Pattern:
 
 def _sync(dsn: str) -> None:
     """Bring the catalogue's files into force; refused files leave the previous version serving."""
-    with database.connect("writer", dsn=dsn) as connection:
+    with database.session("writer", dsn=dsn) as connection:
         try:
             loaded = catalogue.load()
         except CatalogueError as error:

@@ -53,7 +53,7 @@ class CrawlRecord:
             )
 
     def _write(self, crawl_id: str, reason: str, found: dict[str, Any]) -> None:
-        with database.connect("writer") as connection:
+        with database.session("writer") as connection:
             connection.execute(FINISH, {"id": crawl_id, "reason": reason, "stats": Jsonb(found)})
             connection.commit()
             rollups.refresh(connection, seconds=ROLLUP_SECONDS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from guichets.database.catalogue_sync import SyncReport, sync_catalogue
 from guichets.database.connection import (
     Role,
+    broken_off_is_told,
     configure_as,
     connect,
     connect_async,
@@ -16,6 +17,7 @@ from guichets.database.connection import (
     is_embedded,
     open_pool,
     place,
+    session,
 )
 from guichets.database.preparation import prepare
 from guichets.database.queries import load_queries
@@ -25,6 +27,7 @@ __all__ = [
     "Role",
     "SchemaState",
     "SyncReport",
+    "broken_off_is_told",
     "check_schema",
     "configure_as",
     "connect",
@@ -37,6 +40,7 @@ __all__ = [
     "place",
     "prepare",
     "schema_state",
+    "session",
     "sync_catalogue",
     "upgrade",
 ]

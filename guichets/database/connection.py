@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Literal
 
 import psycopg
@@ -103,6 +103,28 @@ async def connect_async(
             raise _refused_role(target, role, error) from None
         raise
     return connection
+
+
+@contextmanager
+def session(role: Role = "reader", *, dsn: str | None = None) -> Iterator[psycopg.Connection]:
+    """A connection as ``connect`` makes it, committed and closed at the end.
+
+    Raises DatabaseError for what PostgreSQL refuses or breaks off meanwhile, and what ``connect`` raises.
+    """
+    target = dsn or _dsn_in_force()
+    with broken_off_is_told(target), connect(role, dsn=target) as connection:
+        yield connection
+
+
+@contextmanager
+def broken_off_is_told(dsn: str) -> Iterator[None]:
+    """A connection that ends in the middle, as when PostgreSQL restarts, is one line and no traceback."""
+    try:
+        yield
+    except psycopg.Error as error:
+        reason = error.diag.message_primary or str(error).strip().partition("\n")[0] or type(error).__name__
+        kind = DatabaseUnreachable if isinstance(error, psycopg.OperationalError) else DatabaseError
+        raise kind(f"PostgreSQL at {place(dsn)}: {reason}") from error
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guichets.database.connection import connect, dsn, is_embedded
+from guichets.database.connection import broken_off_is_told, connect, dsn, is_embedded
 from guichets.database.schema import check_schema, schema_state, upgrade
 
 
@@ -13,10 +13,11 @@ def prepare() -> str:
     upgrade is a decision of his. Raises DatabaseUnreachable, SchemaOutOfDate or EmbeddedServerError.
     """
     target = dsn()
-    with connect("owner", check=False, dsn=target) as connection:
-        is_current = schema_state(connection).is_current
-        if not is_embedded():
-            check_schema(connection)
-    if not is_current:
-        upgrade(target)
+    with broken_off_is_told(target):
+        with connect("owner", check=False, dsn=target) as connection:
+            is_current = schema_state(connection).is_current
+            if not is_embedded():
+                check_schema(connection)
+        if not is_current:
+            upgrade(target)
     return target

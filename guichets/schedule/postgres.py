@@ -88,7 +88,7 @@ class PostgresSchedule:
         self._lock = asyncio.Lock()
 
     def check(self) -> None:
-        with database.connect("writer", dsn=self._dsn) as connection:
+        with database.session("writer", dsn=self._dsn) as connection:
             departements = {row[0] for row in connection.execute(QUERIES["known_departements"])}
             desks = {row[0]: row[1] for row in connection.execute(QUERIES["known_desks"])}
         check_known(self._selection, desks=desks, departements=departements)

@@ -103,3 +103,19 @@ def test_a_network_that_swallows_everything_is_noticed_and_nothing_is_lost(works
     assert sorted(row["id"] for row in rows) == sorted(line["id"] for line in result.lines)
     assert set(result.desks) == set(box.truth())
     assert list((crawler.home / "spool").glob("*.jsonl")) == []
+
+
+def test_a_postgresql_that_restarts_while_a_worker_gets_ready_is_one_line(workshop: Workshop) -> None:
+    box = workshop.sandbox(desks=1, departements=1)
+    database = workshop.database()
+    crawler = workshop.crawler(box.catalogue, database)
+    waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with database.connect() as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('guichets.sync_catalogue', 0))")
+        process, out = crawler.start()
+        (row,) = wait_until(lambda: read_rows(database, waiting), "the crawl to wait for the catalogue")
+        read_rows(database, "SELECT pg_terminate_backend(%s)", row["pid"])
+        result = crawler.finish(process, out)
+    assert result.status == 2
+    assert "terminating connection due to administrator command" in result.log.splitlines()[-1]
+    assert "Traceback" not in result.log
