@@ -19,6 +19,7 @@ from guichets.cli import (
     demo,
     evidence,
     export,
+    exporter,
     hosts,
     nodes,
     probe,
@@ -45,6 +46,7 @@ app.add_typer(hosts.app, name="hosts")
 app.add_typer(schedule.app, name="schedule")
 app.command()(demo.demo)
 app.command()(export.export)
+app.command()(exporter.exporter)
 app.command("import")(contribute.import_)
 app.command()(nodes.nodes)
 app.command()(probe.probe)

@@ -432,6 +432,7 @@ CREATE TABLE observations (
     fencing_token bigint,
     supersedes uuid,
     contributor text,
+    facts jsonb,
     CONSTRAINT observations_pkey PRIMARY KEY (id, observed_at)
 ) PARTITION BY RANGE (observed_at);
 -- serves desk_status: one row from the newest partition that holds one; counters' lines are left out
@@ -468,6 +469,16 @@ COMMENT ON COLUMN observations.fencing_token IS 'Of the lease it was observed un
 COMMENT ON COLUMN observations.supersedes IS
     'Id of the observation this one corrects, of the same observed_at: both stay, the corrected one counts no more.';
 COMMENT ON COLUMN observations.contributor IS 'Id of the person who contributed the page; not exported.';
+COMMENT ON COLUMN observations.facts IS
+    'What else the pages told, by name: a text, or {"sha256": …} for a long one, which is in texts. Null: nothing. Never a secret; not exported.';
+
+CREATE TABLE texts (
+    sha256 text PRIMARY KEY,
+    text text NOT NULL,
+    CONSTRAINT texts_sha256_is_its_own CHECK (sha256 = encode(sha256(convert_to(text, 'UTF8')), 'hex'))
+);
+COMMENT ON TABLE texts IS 'Long texts that facts of observations name by their hash: each once, however often it was seen.';
+COMMENT ON COLUMN texts.sha256 IS 'SHA-256 of the text in UTF-8, in hexadecimal.';
 
 CREATE TABLE slots (
     observation_id uuid NOT NULL,
@@ -624,6 +635,62 @@ LEFT JOIN LATERAL (
 WHERE desks.closed_at IS NULL;
 COMMENT ON VIEW desk_status IS 'Each desk of the catalogue with its latest desk-level observation, if any.';
 COMMENT ON COLUMN desk_status.outcome_group IS 'The column people read it in; null: not yet observed.';
+
+CREATE VIEW desk_facts AS
+WITH told AS (
+    SELECT line.desk_id, line.id, line.observed_at, fact.key AS name, fact.value
+    FROM observations_in_force AS line
+    CROSS JOIN LATERAL jsonb_each(line.facts) AS fact (key, value)
+    WHERE line.counter_key IS NULL AND line.facts IS NOT NULL
+), compared AS (
+    SELECT
+        told.*,
+        lag(told.value) OVER (PARTITION BY told.desk_id, told.name ORDER BY told.observed_at, told.id)
+            IS DISTINCT FROM told.value AS is_new
+    FROM told
+), numbered AS (
+    SELECT
+        compared.*,
+        count(*) FILTER (WHERE compared.is_new)
+            OVER (PARTITION BY compared.desk_id, compared.name ORDER BY compared.observed_at, compared.id) AS stretch
+    FROM compared
+), stretches AS (
+    SELECT
+        numbered.desk_id,
+        numbered.name,
+        numbered.stretch,
+        numbered.value,
+        min(numbered.observed_at) AS first_seen_at,
+        max(numbered.observed_at) AS last_seen_at,
+        count(*) AS observations
+    FROM numbered
+    GROUP BY numbered.desk_id, numbered.name, numbered.stretch, numbered.value
+), dated AS (
+    SELECT
+        stretches.*,
+        lag(stretches.value) OVER (PARTITION BY stretches.desk_id, stretches.name ORDER BY stretches.stretch) AS previous
+    FROM stretches
+)
+SELECT
+    dated.desk_id,
+    dated.name,
+    coalesce(own.text, dated.value #>> '{}') AS value,
+    dated.value ->> 'sha256' AS sha256,
+    dated.first_seen_at,
+    dated.last_seen_at,
+    dated.observations,
+    coalesce(before.text, dated.previous #>> '{}') AS previous_value,
+    dated.previous ->> 'sha256' AS previous_sha256
+FROM dated
+LEFT JOIN texts AS own ON own.sha256 = dated.value ->> 'sha256'
+LEFT JOIN texts AS before ON before.sha256 = dated.previous ->> 'sha256';
+COMMENT ON VIEW desk_facts IS
+    'What a desk''s pages told beside the outcome, one row per value and the time it stood: a change is a row with a previous value. By observations of the desk as a whole, in force.';
+COMMENT ON COLUMN desk_facts.value IS 'The text, whole.';
+COMMENT ON COLUMN desk_facts.sha256 IS 'Of a long text; null for a short one.';
+COMMENT ON COLUMN desk_facts.last_seen_at IS 'When it was last seen before another value was, or so far.';
+COMMENT ON COLUMN desk_facts.observations IS 'How many observations told it in that time.';
+COMMENT ON COLUMN desk_facts.previous_value IS 'What stood there before; null: nothing yet.';
 
 CREATE FUNCTION departement_status_at(at timestamptz)
 RETURNS TABLE (
@@ -1314,7 +1381,8 @@ BEGIN ATOMIC
         WHERE slot.ends_at <= now()
     ), whole AS (
         SELECT slots.timezone, slots.day, count(*)::integer AS slots, min(slots.starts_at) AS first_at,
-            max(slots.ends_at) AS last_at
+            max(slots.ends_at) AS last_at,
+            array_agg(slots.starts_at) AS starts, array_agg(slots.ends_at) AS ends
         FROM slots
         GROUP BY slots.timezone, slots.day
     )
@@ -1325,9 +1393,9 @@ BEGIN ATOMIC
             THEN whole.slots
             ELSE (
                 SELECT count(*)::integer
-                FROM slots
-                WHERE slots.timezone = whole.timezone AND slots.day = whole.day AND slots.starts_at >= desks.opened_at
-                    AND (desks.closed_at IS NULL OR slots.ends_at <= desks.closed_at)
+                FROM unnest(whole.starts, whole.ends) AS slot (starts_at, ends_at)
+                WHERE slot.starts_at >= desks.opened_at
+                    AND (desks.closed_at IS NULL OR slot.ends_at <= desks.closed_at)
             )
         END
     FROM desks
@@ -1450,11 +1518,14 @@ COMMENT ON FUNCTION availability_between(date, date) IS
     'Per desk over some days: rate = offered / rated, coverage = observed / slots_due, barrier and dysfunction rates over probes less observer_fault. Sums add up over desks.';
 
 CREATE VIEW availability AS
-SELECT period.days, figures.*
-FROM (VALUES (1), (7), (30)) AS period (days)
-CROSS JOIN LATERAL availability_between(
-    (now() AT TIME ZONE 'Europe/Paris')::date - period.days, (now() AT TIME ZONE 'Europe/Paris')::date + 1
-) AS figures;
+SELECT 1 AS days, figures.*
+FROM availability_between((now() AT TIME ZONE 'Europe/Paris')::date - 1, (now() AT TIME ZONE 'Europe/Paris')::date + 1) AS figures
+UNION ALL
+SELECT 7 AS days, figures.*
+FROM availability_between((now() AT TIME ZONE 'Europe/Paris')::date - 7, (now() AT TIME ZONE 'Europe/Paris')::date + 1) AS figures
+UNION ALL
+SELECT 30 AS days, figures.*
+FROM availability_between((now() AT TIME ZONE 'Europe/Paris')::date - 30, (now() AT TIME ZONE 'Europe/Paris')::date + 1) AS figures;
 COMMENT ON VIEW availability IS 'availability_between of the last 1, 7 and 30 whole days, and today so far.';
 
 CREATE VIEW availability_now AS
@@ -1669,6 +1740,10 @@ TO guichets_writer;
 
 -- What was observed or synced is never changed or deleted by a crawl.
 GRANT INSERT ON catalogue_versions, observations, slots TO guichets_writer;
+
+GRANT SELECT ON texts, desk_facts TO guichets_reader, guichets_writer;
+-- A text that was seen is never changed or deleted.
+GRANT INSERT ON texts TO guichets_writer;
 
 -- What was sealed, held or corrected is never changed; a hold may be released.
 GRANT INSERT ON seals, evidence_holds, errata TO guichets_writer;
@@ -2188,4 +2263,4 @@ GRANT SELECT ON
     delay_totals
 TO guichets_reader, guichets_writer;
 
-INSERT INTO alembic_version (version_num) VALUES ('0008');
+INSERT INTO alembic_version (version_num) VALUES ('0010');
