@@ -269,6 +269,42 @@ def test_systemd_reads_the_unit(unit: Path, tmp_path: Path) -> None:
     assert options["EnvironmentFile"] == "/etc/guichets/environment"
 
 
+TIMERS = sorted((DEPLOY / "systemd").glob("*.timer"))
+
+
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda path: path.name)
+def test_systemd_reads_the_timer_of_a_service(timer: Path, tmp_path: Path) -> None:
+    service = timer.with_suffix(".service").read_text(encoding="utf-8")
+    assert "Type=oneshot" in service
+    assert "[Install]" not in service  # the timer starts it, not the machine
+    (tmp_path / timer.name).write_text(timer.read_text(encoding="utf-8"))
+    program = f"{Path(sys.executable).parent}/"
+    (tmp_path / timer.with_suffix(".service").name).write_text(
+        service.replace("/opt/guichets/.venv/bin/", program)
+    )
+    if analyze := shutil.which("systemd-analyze"):
+        done = subprocess.run(
+            [analyze, "verify", str(tmp_path / timer.name)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said = [line for line in done.stderr.splitlines() if "guichets" in line]
+        assert (done.returncode, said) == (0, [])
+
+
+def test_days_are_sealed_after_midnight_utc_and_pruned_after_that() -> None:
+    """A seal's day is a UTC day, whatever the machine's zone; pruning takes sealed records only."""
+    at = {}
+    for timer in TIMERS:
+        text = timer.read_text(encoding="utf-8")
+        (found,) = re.findall(r"^OnCalendar=\*-\*-\* (\d\d:\d\d):00 UTC$", text, re.MULTILINE)
+        at[timer.stem] = found
+        assert "Persistent=yes" in text
+    assert "00:01" < at["guichets-seal"] < at["guichets-prune"]
+
+
 def test_stop_of_the_node_reaches_its_jobs_once() -> None:
     """A second signal would make Scrapy drop everything: Scrapyd alone is told, and tells its jobs."""
     from guichets.nodes.application import STOP_SECONDS
