@@ -27,7 +27,8 @@ def test_the_101_departements_and_the_consulates_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "desks", "departements"), [("ezbooking", 209, 98), ("rdv_prefecture", 26, 10)]
+    ("family", "desks", "departements"),
+    [("ezbooking", 209, 98), ("rdv_prefecture", 26, 10), ("eappointment", 23, 5)],
 )
 def test_every_verified_entry_is_a_desk(
     bundled: Catalogue, family: str, desks: int, departements: int

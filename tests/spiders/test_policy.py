@@ -41,6 +41,13 @@ TERMS = (
 OPTIONAL_TERMS = {"Closed", "Failing", "Refusing", "Counters", "Unknown"}
 
 RULES_WITHOUT_A_PAGE = {  # a walk decides these from several pages; the crawl tests reach them
+    "eappointment.fault.entry-url": "no entry of the catalogue's is one",
+    "eappointment.none.all-days-closed": "closed days against the months shown and the day of the visit",
+    "eappointment.offered.free-day": "the hours of a day that is not closed",
+    "eappointment.unrecognised.days-end-early": "closed days that end before the months shown do",
+    "eappointment.unrecognised.free-days-without-hours": "free days, each with an empty list of hours",
+    "eappointment.unrecognised.which-service": "several services, and nothing that names one",
+    "eappointment.unrecognised.which-site": "several sites, and nothing that names one",
     "ezbooking.fault.entry-url": "the catalogue refuses such an address first",
     "ezbooking.unrecognised.conditions-again": "the conditions came twice",
     "ezbooking.unrecognised.counters-again": "the counters came twice",

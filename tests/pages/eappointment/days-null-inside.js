@@ -1,0 +1,8 @@
+throw 'allowScriptTagRemoting is false.';
+(function(){
+if(!window.dwr)return;
+var dwr=window.dwr._[0];
+//#DWR-INSERT
+//#DWR-REPLY
+dwr.engine.remote.handleCallback("3","0",["2026-11-29",null]);
+})();

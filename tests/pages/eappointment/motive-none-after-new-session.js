@@ -1,0 +1,9 @@
+throw 'allowScriptTagRemoting is false.';
+(function(){
+if(!window.dwr)return;
+var dwr=window.dwr._[0];
+//#DWR-INSERT
+//#DWR-REPLY
+dwr.engine.remote.handleNewScriptSession("0123456789ABCDEF");
+dwr.engine.remote.handleCallback("3","0",{foundAvailabilities:false,msg:"Aucun rendez-vous n\'est possible."});
+})();
