@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 from lxml import etree
 
@@ -149,12 +149,12 @@ def fold(text: str) -> str:
     return " ".join(text.split())
 
 
-_STRING = etree.XPath("string()", smart_strings=False)  # several times faster than joining itertext()
-
-
 def visible_text(element: etree._Element) -> str:
     """The folded text a person reads in an element of ``Page.root``, from which scripts are gone."""
-    return fold(cast(str, _STRING(element)))
+    if len(element):
+        # several times faster than joining itertext(), and than a path's string()
+        return fold(etree.tostring(element, method="text", encoding="unicode", with_tail=False))
+    return fold(element.text or "")
 
 
 _BLOCKS = frozenset(

@@ -29,6 +29,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self, cast
 from urllib.parse import urljoin, urlsplit
@@ -108,17 +109,16 @@ _MONTHS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Landmarks:
     """What stands on a page, before anything is concluded from it."""
 
-    url_step: str | None  # of the address that answered
+    url: str  # the address that answered
     top_title: str  # h1 right under body
     titles: tuple[str, ...]  # h1, h2 and title, for maintenance pages
     title_steps: frozenset[str]
     has_form: bool  # the module's own form: the family's anchor
     action: str | None
-    action_step: str | None
     form_text: str
     has_condition: bool
     counters: tuple[CounterChoice, ...]
@@ -132,7 +132,11 @@ class Landmarks:
     week_end: date | None
     text: str
 
-    @property
+    @cached_property
+    def action_step(self) -> str | None:
+        return _step_of(self.action or "")
+
+    @cached_property
     def step(self) -> str | None:
         """The step shown: by its title, else by its fields (dossier §5.1); None when they do not agree."""
         if len(self.title_steps) > 1:
@@ -150,67 +154,78 @@ class Landmarks:
             )
             if stands
         }
-        if not by_fields and self.has_form and self.form_text and self.url_step == self.action_step == "2":
+        is_step2 = _step_of(self.url) == self.action_step == "2"
+        if not by_fields and self.has_form and self.form_text and is_step2:
             return "2"
         return next(iter(by_fields)) if len(by_fields) == 1 else None
 
 
 def find_landmarks(page: Page, root: etree._Element) -> Landmarks:
-    """Collect what stands on a page."""
+    """Collect what stands on a page, in one walk over the elements that can say something."""
     text = visible_text(root)
     titles: list[str] = []
     title_steps: set[str] = set()
     top_title = ""
-    for element in root.iter("h1", "h2", "title"):
-        title = visible_text(element)
-        titles.append(title)
-        if element.tag == "h2" and title in STEP_TITLES:
-            title_steps.add(STEP_TITLES[title])
-        elif element.tag == "h1" and not top_title:
-            parent = element.getparent()
-            if parent is not None and parent.tag == "body":
-                top_title = title
-    form = next((form for form in root.iter("form") if _is_module_form(form)), None)
-    action = form.get("action") if form is not None else None
-    fields = list(root.iter("input", "button"))
-    names = {field.get("name") for field in fields}
+    form: etree._Element | None = None
+    etape: str | None = None
+    names: set[str | None] = set()
+    next_values: set[str] = set()
+    radios: list[etree._Element] = []
+    for element in root.iter("h1", "h2", "title", "form", "input", "button", "img"):
+        tag = element.tag
+        if tag in {"input", "button"}:
+            name = element.get("name")
+            names.add(name)
+            if name == "nextButton":
+                next_values.add(fold(element.get("value") or visible_text(element)))
+            elif name == "planning" and element.get("type") == "radio":
+                radios.append(element)
+        elif tag == "img":
+            arrow = _ETAPE.search(element.get("src") or "")
+            etape = arrow[1] if arrow else etape
+        elif tag == "form":
+            if form is None and _is_module_form(element):
+                form = element
+        else:
+            title = visible_text(element)
+            titles.append(title)
+            if tag == "h2" and title in STEP_TITLES:
+                title_steps.add(STEP_TITLES[title])
+            elif tag == "h1" and not top_title:
+                parent = element.getparent()
+                if parent is not None and parent.tag == "body":
+                    top_title = title
     items = list(root.iter("li")) if CALENDAR_WORDS in text else []  # a site's menu has hundreds
-    arrows = [found[1] for image in root.iter("img") if (found := _ETAPE.search(image.get("src") or ""))]
-    slots = {
-        starts for href in cast(list[str], _STEP5_HREFS(root)) if (starts := _read_slot(href)) is not None
-    }
+    slots = _read_slots(root) if "/5/" in page.text else ()
     has_calendar = "planning_Booking" in page.text and bool(_CALENDAR(root))
     return Landmarks(
-        url_step=_step_of(page.url),
+        url=page.url,
         top_title=top_title,
         titles=tuple(titles),
         title_steps=frozenset(title_steps),
         has_form=form is not None,
-        action=action,
-        action_step=_step_of(action or ""),
+        action=form.get("action") if form is not None else None,
         form_text=visible_text(form) if form is not None else "",
         has_condition="condition" in names,
-        counters=_read_counters(root, fields),
+        counters=_read_counters(root, radios) if radios else (),
         has_finish="finishButton" in names,
-        next_values=frozenset(
-            fold(field.get("value") or visible_text(field))
-            for field in fields
-            if field.get("name") == "nextButton"
-        ),
+        next_values=frozenset(next_values),
         errors=tuple(visible_text(item) for item in items if _is_error(item)),
         items=tuple(visible_text(item) for item in items),
-        etape=arrows[-1] if arrows else None,
+        etape=etape,
         has_calendar=has_calendar,
-        slots=tuple(Slot(starts) for starts in sorted(slots)),
+        slots=slots,
         week_end=_read_week_end(text) if has_calendar or slots else None,
         text=text,
     )
 
 
-def _read_counters(root: etree._Element, fields: list[etree._Element]) -> tuple[CounterChoice, ...]:
-    radios = [field for field in fields if field.get("name") == "planning" and field.get("type") == "radio"]
-    if not radios:
-        return ()
+def _read_slots(root: etree._Element) -> tuple[Slot, ...]:
+    found = (_read_slot(href) for href in cast(list[str], _STEP5_HREFS(root)))
+    return tuple(Slot(starts) for starts in sorted({starts for starts in found if starts is not None}))
+
+
+def _read_counters(root: etree._Element, radios: list[etree._Element]) -> tuple[CounterChoice, ...]:
     labels = {label.get("for") or "": visible_text(label) for label in root.iter("label")}
     counters: dict[str, CounterChoice] = {}
     for radio in radios:
@@ -446,11 +461,10 @@ def read_week(page: Page) -> Reading:
     root = page.root if page.status == 200 else None
     if root is None:
         return _unrecognised("ezbooking.unrecognised.week", None)
-    found = (_read_slot(link.get("href") or "") for link in root.iter("a"))
     return Reading(
         outcome=Outcome.UNRECOGNISED,
         rule="ezbooking.unrecognised.week-fragment",
-        slots=tuple(Slot(starts) for starts in sorted({starts for starts in found if starts is not None})),
+        slots=_read_slots(root),
         horizon_end=_read_week_end(visible_text(root)),
     )
 
@@ -568,7 +582,10 @@ def _target(answered: str, form: str, reading: Reading, step: str) -> str:
 
     ``answered`` is the address of the page that bears the form: its scheme may have hopped.
     """
-    built = urljoin(answered, f"{form}/{step}")
+    path = f"{form}/{step}"
+    built = urljoin(answered, path)
+    if reading.action == path:  # nearly always
+        return built
     try:
         action = urlsplit(urljoin(built, (reading.action or "").strip()))
         port = action.port
