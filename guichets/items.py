@@ -162,6 +162,15 @@ class Observation:
             raise ValueError(f"observation {self.id}: a slot is still in the desk's time, without a zone")
         if not self.rule:
             raise ValueError(f"observation {self.id}: an outcome needs the rule that decided it")
+        for name in ("first_slot", "second_slot"):
+            starts = getattr(self, name)
+            if isinstance(starts, datetime) and starts.tzinfo is None:
+                raise ValueError(f"observation {self.id}: {name} {starts!r} has no time zone")
+        if self.first_slot and self.second_slot and _is_before(self.second_slot, self.first_slot):
+            raise ValueError(
+                f"observation {self.id}: second_slot {self.second_slot} comes before "
+                f"first_slot {self.first_slot}"
+            )
 
     def exported(self) -> dict[str, Any]:
         """The fields of an exported line, in their order, as plain values: instants in ISO 8601 with zone.
@@ -178,6 +187,14 @@ class Observation:
     def plain(self) -> dict[str, Any]:
         """The same fields with nothing taken out, for the database and the spool."""
         return {name: _plain(getattr(self, name)) for name in EXPORT_FIELDS}
+
+
+def _is_before(one: datetime | date, other: datetime | date) -> bool:
+    """Whether one slot comes before another; where one of them shows no time, by their days."""
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return one.timestamp() < other.timestamp()
+    days = [slot.date() if isinstance(slot, datetime) else slot for slot in (one, other)]
+    return days[0] < days[1]
 
 
 def _plain(value: Any) -> Any:

@@ -109,10 +109,18 @@ class Spool:
             raise SpoolError(f"{self._folder}: {error.strerror}: the spool cannot be written") from error
 
     def set_aside(self, record: Record) -> Path:
-        """Keep a record that PostgreSQL refuses for good, where nobody drains it; returns the file."""
+        """Keep a record that PostgreSQL refuses for good, where nobody drains it; returns the file.
+
+        Raises SpoolError when that cannot be written.
+        """
         path = self._folder / "refused.log"
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as stream:
+                stream.write(line)
+        except OSError as error:
+            raise SpoolError(f"{path}: {error.strerror}. Make room; nothing written is lost.") from error
         return path
 
     def orphans(self) -> Iterator[Segment]:

@@ -151,3 +151,30 @@ def test_observed_at_is_exported_with_its_zone() -> None:
         .exported()["observed_at"]
         .endswith("+00:00")
     )
+
+
+# Slots
+
+NAIVE = datetime.fromisoformat("2026-03-02T09:00")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (NAIVE, None, "first_slot .* has no time zone"),
+        (None, NAIVE, "second_slot .* has no time zone"),
+        (date(2026, 3, 3), date(2026, 3, 2), "second_slot 2026-03-02 comes before first_slot 2026-03-03"),
+        (datetime(2026, 3, 2, 9, tzinfo=PARIS), datetime(2026, 3, 2, 8, 59, tzinfo=PARIS), "comes before"),
+        (datetime(2026, 3, 2, 9, tzinfo=PARIS), date(2026, 3, 1), "comes before"),
+    ],
+)
+def test_slots_that_cannot_be_are_refused(first: Any, second: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_observation(slots=(), first_slot=first, second_slot=second)
+
+
+def test_second_slot_may_fall_in_the_hour_that_comes_twice() -> None:
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=PARIS)
+    assert build_observation(first_slot=first, second_slot=first.replace(minute=0, fold=1)).second_slot
+    with pytest.raises(ValueError, match="comes before"):
+        build_observation(first_slot=first.replace(fold=1), second_slot=first.replace(minute=45))

@@ -262,3 +262,9 @@ def test_refused_record_is_set_aside_where_nobody_drains_it(tmp_path: Path) -> N
     (path,) = paths
     assert [json.loads(line)["number"] for line in path.read_text(encoding="utf-8").splitlines()] == [1, 2]
     assert drained(spool) == []
+
+
+def test_refused_record_that_cannot_be_set_aside_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file stands where the folder should")
+    with pytest.raises(SpoolError, match=r"spool/refused\.log: File exists\. Make room"):
+        Spool(tmp_path / "spool", "w").set_aside({"number": 1})
