@@ -2,12 +2,13 @@
 # make test     everything that must hold: style, types, tests
 # make bench    speed and memory, as ratios taken in one run
 # make scrapyd  a node: Scrapyd on 127.0.0.1:6800, with a password made at the first start
+# make monitor  database, exporter, Prometheus on this machine; Grafana where there is one
 # make egg      dist/guichets.egg, for scrapyd-deploy
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install browser demo test check lint bench scrapyd egg lock clean
+.PHONY: help install browser prometheus monitor demo test check lint bench scrapyd egg lock clean
 
 help:
 	@grep '^# make' Makefile | sed 's/^# //'
@@ -33,7 +34,17 @@ browser: install
 		|| { apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
 		|| { echo "Install Chromium, or set GUICHETS_BROWSER to the path of one."; exit 2; }
 
-check test: install browser
+# Rules, alerts and panels are tested against a real Prometheus and Alertmanager: the system's, else its packages.
+prometheus: install
+	@$(BIN)/python -m monitoring.tools 2>/dev/null || { echo "No Prometheus found: fetching one…"; \
+		mkdir -p .venv/monitoring && cd .venv/monitoring \
+		&& { apt-get download -qq prometheus prometheus-alertmanager \
+			|| { apt-get update -qq && apt-get download -qq prometheus prometheus-alertmanager; }; } >/dev/null 2>&1 \
+		&& for package in *.deb; do dpkg -x "$$package" . || exit 1; done; rm -f *.deb; }
+	@$(BIN)/python -m monitoring.tools \
+		|| { echo "Install the packages prometheus and prometheus-alertmanager."; exit 2; }
+
+check test: install browser prometheus
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -41,6 +52,9 @@ check test: install browser
 
 bench: install
 	$(BIN)/python -m tests.bench
+
+monitor: install prometheus
+	@$(BIN)/python -m monitoring.local
 
 scrapyd: install
 	@cd deploy && GUICHETS_HOME=$(abspath $(or $(GUICHETS_HOME),var)) exec ../$(BIN)/scrapyd --pidfile=
