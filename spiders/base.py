@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from scrapy import Request, Spider
+from scrapy import Request, Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
@@ -89,6 +89,9 @@ class DeskSpider(Spider):
             parser=spider.parser,
             worker=worker_name(crawler.settings),
         )
+        spider._in_pipelines = {}
+        for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
+            crawler.signals.connect(spider._note_left_pipelines, signal=signal)
         spider.crawl_id = new_probe_id()
         spider.archive = open_later(crawler.settings, spider.clock, cls.name)
         spider._max_hosts = configuration.read_from(crawler.settings, "GUICHETS_MAX_HOSTS")
@@ -103,6 +106,8 @@ class DeskSpider(Spider):
     _max_hosts: int
     _lease_seconds: float
     _control: ControlPages
+    # By id of each observation: those of its visit that have not left the pipelines, and when none is left.
+    _in_pipelines: dict[UUID | None, tuple[set[UUID], asyncio.Event]]
     _schedule: Schedule
     _until: float | None = None  # monotonic seconds at which no visit begins any more
     _broken: Exception | None = None  # why the crawl cannot go on
@@ -313,8 +318,11 @@ class DeskSpider(Spider):
                 if purpose is None:  # its slot is over, or somebody visited it meanwhile
                     continue
                 probe.purpose = purpose
-                await self._deliver(await self._probe(due, probe), queue)
-                self._schedule.finish(lease, due)
+                observations = await self._probe(due, probe)
+                try:
+                    await self._deliver(observations, queue)
+                finally:
+                    self._schedule.finish(lease, due)
         finally:
             for guard in guards:
                 guard.cancel()
@@ -425,15 +433,30 @@ class DeskSpider(Spider):
     async def _deliver(
         self, observations: list[Observation], queue: asyncio.Queue[Observation | None]
     ) -> None:
-        """Give observations to start(); none is lost when Scrapy stops meanwhile."""
+        """Give observations to start(), and wait until they have left the pipelines.
+
+        None is lost when Scrapy stops meanwhile. A worker that is killed loses one visit per host at most.
+        """
+        ids, through = {one.id for one in observations}, asyncio.Event()
+        self._in_pipelines.update(dict.fromkeys(ids, (ids, through)))
         left = deque(observations)
         try:
             while left:
                 await queue.put(left[0])
                 left.popleft()
+            await through.wait()
         finally:
             for observation in left:
                 self._hand_over(observation)
+
+    def _note_left_pipelines(self, item: Any) -> None:
+        """It is in the spool, or was refused for good."""
+        if (delivery := self._in_pipelines.pop(getattr(item, "id", None), None)) is None:
+            return
+        ids, through = delivery
+        ids.discard(item.id)
+        if not ids:
+            through.set()
 
     def _hand_over(self, observation: Observation | None) -> None:
         """Give an observation to the pipelines although start() is being cancelled.
