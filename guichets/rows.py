@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from guichets import catalogue
+from guichets.facts import column_of, texts_of
 from guichets.items import Observation
 from guichets.note import Note
 
@@ -22,7 +23,7 @@ COLUMNS = (
     *("id", "probe", "crawl", "desk_id", "counter_key", "counter_label", "family", "departement"),
     *("observed_at", "outcome", "rule", "purpose", "step", "first_slot", "second_slot", "slot_has_time"),
     *("slot_count", "horizon_end", "http_status", "latency_ms", "requests", "evidence", "parser", "worker"),
-    *("note", "host", "fencing_token", "supersedes", "contributor"),
+    *("note", "host", "fencing_token", "supersedes", "contributor", "facts"),
 )
 """The columns of ``observations`` that are written, in the order of COPY."""
 
@@ -30,7 +31,10 @@ _INSTANTS = ("observed_at", "first_slot", "second_slot")
 
 
 def record_of(observation: Observation, crawl: UUID | None = None) -> Record:
-    """The row as text PostgreSQL reads, by column; ``slots`` holds (instant, has a time) besides."""
+    """The row as text PostgreSQL reads, by column.
+
+    Besides: ``slots`` holds (instant, has a time), ``texts`` the long texts of facts by their hashes.
+    """
     place = catalogue.departements().get(observation.departement)
     zone = place.zone if place is not None else UTC
     plain = observation.plain()
@@ -49,24 +53,31 @@ def record_of(observation: Observation, crawl: UUID | None = None) -> Record:
         "fencing_token": observation.fencing_token,
         "supersedes": str(observation.supersedes) if observation.supersedes else None,
         "contributor": observation.contributor,
+        "facts": _json_or_none(column_of(observation.facts)),
     }
     record = {column: values[column] for column in COLUMNS}
     record["slots"] = [
         (_instant(slot.starts, zone), isinstance(slot.starts, datetime)) for slot in observation.slots
     ]
+    if observation.facts:
+        record["texts"] = texts_of(observation.facts)
     return record
 
 
 def row_digest(record: Mapping[str, Any]) -> str:
     """SHA-256 over every column and every slot; the same for a record and for its row read back.
 
-    ``record``: columns by name, as text or as psycopg gives them, and ``slots``.
+    ``record``: columns by name, as text or as psycopg gives them, and ``slots``. Without facts the hash is
+    that of the rows made before there were any, so that old archives verify.
     """
-    facts: dict[str, Any] = {column: _plain(record[column]) for column in COLUMNS}
+    facts: dict[str, Any] = {column: _plain(record[column]) for column in COLUMNS if column != "facts"}
     for name in _INSTANTS:
         facts[name] = _utc(record[name])
     if isinstance(record["evidence"], str):
         facts["evidence"] = json.loads(record["evidence"])
+    told = record.get("facts")  # none where a row was spooled before there were any
+    if told is not None:
+        facts["facts"] = json.loads(told) if isinstance(told, str) else told
     # by instant: the table keeps one row for each
     facts["slots"] = sorted({_utc(starts): has_time for starts, has_time in record["slots"]}.items())
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
@@ -82,6 +93,10 @@ def note_of(record: Mapping[str, Any]) -> Note:
         rule=record["rule"],
         counter=record["counter_key"],
     )
+
+
+def _json_or_none(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _instant(starts: datetime | date | None, zone: Any) -> str | None:

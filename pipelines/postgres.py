@@ -37,6 +37,7 @@ RETRY_SECONDS = 5.0  # between two tries while the database is away
 ANSWER_SECONDS = (5.0, 20.0)  # least and longest wait for a batch to be taken: a third of the lease, within
 
 SLOT_COLUMNS = ("observation_id", "observed_at", "starts_at", "has_time")
+TEXTS_REMEMBERED = 20_000  # hashes of texts known to be kept
 
 
 class PostgresPipeline:
@@ -56,6 +57,7 @@ class PostgresPipeline:
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._months: set[tuple[int, int]] = set()
+        self._texts: set[str] = set()  # hashes of the texts this crawl has committed
         self._drained = False
 
     @classmethod
@@ -201,11 +203,22 @@ class PostgresPipeline:
         for record in records:
             instant = datetime.fromisoformat(record["observed_at"])
             instants.setdefault((instant.year, instant.month), instant)
+        # in one order everywhere, so that two writers never wait for each other in a ring
+        texts = sorted(
+            {
+                tuple(text)
+                for record in records
+                for text in record.get("texts", ())
+                if text[0] not in self._texts
+            }
+        )
         async with database.hung_up_after(self._patience_seconds, connection), connection.transaction():
             for month, instant in instants.items():
                 if month not in self._months:
                     await connection.execute(QUERIES["ensure_partitions"], {"instant": instant})
             async with connection.cursor() as cursor:
+                for sha256, text in texts:
+                    await cursor.execute(QUERIES["keep_text"], {"sha256": sha256, "text": text})
                 await cursor.execute(QUERIES["incoming_observations"])
                 await cursor.execute(QUERIES["incoming_slots"])
                 async with cursor.copy(_copy_into("incoming_observations", COLUMNS)) as copy:
@@ -222,6 +235,9 @@ class PostgresPipeline:
                 for name in ("merge_observations", "merge_slots", "merge_counters"):
                     await cursor.execute(QUERIES[name])
         self._months |= instants.keys()  # committed: what is rolled back makes no partition
+        if len(self._texts) > TEXTS_REMEMBERED:
+            self._texts.clear()
+        self._texts |= {sha256 for sha256, _ in texts}
 
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed:

@@ -9,6 +9,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_slots (LIKE slots INCLUDING DEFAUL
 -- The months of a batch, and two more ahead.
 SELECT ensure_partitions(%(instant)s, 2);
 
+-- keep_text --
+-- A long text of a fact, once; observations name it by its hash.
+INSERT INTO texts (sha256, text) VALUES (%(sha256)s, %(text)s) ON CONFLICT DO NOTHING;
+
 -- merge_observations --
 -- Writing an observation again changes nothing.
 INSERT INTO observations SELECT * FROM incoming_observations ON CONFLICT DO NOTHING;

@@ -16,6 +16,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 
 from guichets.crawl import stats
+from guichets.facts import kept_facts
 from guichets.items import Observation, Slot
 from guichets.outcomes import Outcome
 
@@ -77,6 +78,7 @@ def validate(observation: Observation) -> Observation:
         slot_count=count,
         horizon_end=horizon,
         note=_clean(note),
+        facts=kept_facts(observation.facts, observation.family) if observation.facts else (),
     )
 
 

@@ -12,6 +12,7 @@ from psycopg import sql
 from guichets.rows import COLUMNS, Record
 
 SLOT_COLUMNS = ("observation_id", "observed_at", "starts_at", "has_time")
+KEEP_TEXT = "INSERT INTO texts (sha256, text) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
 
 def insert_observations(connection: psycopg.Connection[Any], records: Sequence[Record]) -> None:
@@ -20,6 +21,10 @@ def insert_observations(connection: psycopg.Connection[Any], records: Sequence[R
     for month in {(instant.year, instant.month): instant for instant in instants}.values():
         connection.execute("SELECT ensure_partitions(%s, 0)", (month,))
     with connection.cursor() as cursor:
+        # in one order everywhere, so that two writers never wait for each other in a ring
+        cursor.executemany(
+            KEEP_TEXT, sorted({tuple(text) for one in records for text in one.get("texts", ())})
+        )
         with cursor.copy(_copy_into("observations", COLUMNS)) as copy:
             for record in records:
                 copy.write_row([record[column] for column in COLUMNS])

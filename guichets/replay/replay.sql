@@ -8,6 +8,13 @@ SELECT
     line.departement, line.observed_at, line.outcome::text AS outcome, line.rule, line.purpose, line.step,
     line.slot_has_time, line.slot_count, line.horizon_end, line.http_status, line.latency_ms, line.requests,
     line.evidence::text AS evidence, line.parser, line.worker, line.note, line.host, line.fencing_token, line.contributor,
+    line.facts,
+    CASE WHEN line.facts IS NOT NULL THEN (
+        SELECT jsonb_object_agg(texts.sha256, texts.text)
+        FROM jsonb_each(line.facts) AS fact
+        JOIN texts ON texts.sha256 = fact.value ->> 'sha256'
+        WHERE jsonb_typeof(fact.value) = 'object'
+    ) END AS texts,
     CASE WHEN line.first_slot IS NOT NULL THEN ARRAY(
         SELECT slots.starts_at FROM slots
         WHERE slots.observation_id = line.id AND slots.observed_at = line.observed_at

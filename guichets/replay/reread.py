@@ -112,10 +112,11 @@ def _reading_of(line: Observation) -> Reading:
         slot_count=line.slot_count,
         horizon_end=line.horizon_end,
         note=line.note,
+        facts=line.facts,
     )
 
 
 def _substance(line: Observation) -> tuple[object, ...]:
     """What must differ for an observation to be superseded: a new version of a reader alone is nothing."""
     slots = frozenset(slot.starts for slot in line.slots)
-    return line.outcome, line.rule, line.step, line.slot_count, line.horizon_end, slots
+    return line.outcome, line.rule, line.step, line.slot_count, line.horizon_end, slots, line.facts

@@ -20,6 +20,7 @@ from guichets.catalogue.model import Desk
 from guichets.database.queries import load_queries
 from guichets.errors import ArgumentError
 from guichets.evidence import EvidenceRef
+from guichets.facts import facts_of
 from guichets.items import Evidence, Observation, Slot
 from guichets.outcomes import Outcome
 
@@ -104,6 +105,7 @@ _ESTABLISHED = (
     "horizon_end",
     "slot_has_time",
     "slots",
+    "facts",
 )
 
 
@@ -191,6 +193,7 @@ def _observation(row: Row, zone: ZoneInfo) -> Observation:
         host=row["host"],
         fencing_token=row["fencing_token"],
         contributor=row["contributor"],
+        facts=facts_of(row["facts"], row["texts"] or {}),
     )
 
 
