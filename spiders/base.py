@@ -28,6 +28,7 @@ from guichets import __version__, configuration
 from guichets.clock import AgreedClock
 from guichets.crawl import stats
 from guichets.crawl.archive import CrawlArchive, open_later
+from guichets.crawl.chain import Chain
 from guichets.crawl.control import ControlPages
 from guichets.crawl.faults import MAY_BE_OURS, read_failure
 from guichets.crawl.preparation import prepare, worker_name
@@ -102,6 +103,7 @@ class DeskSpider(Spider):
     arguments: CrawlArguments
     crawl_id: UUID
     archive: CrawlArchive | None  # None: GUICHETS_ARCHIVE=false
+    _chain: Chain
     _signature: Signature
     _max_hosts: int
     _lease_seconds: float
@@ -157,6 +159,7 @@ class DeskSpider(Spider):
 
     async def start(self) -> AsyncIterator[Observation]:
         """Claim hosts, visit their due desks, yield observations until there is nothing left to do."""
+        self._chain = Chain(self.crawler)
         queue: asyncio.Queue[Observation | None] = asyncio.Queue(YIELD_QUEUE)
         crew = asyncio.create_task(self._crew(queue))
         self._hold_engine_for(crew, queue)
@@ -386,7 +389,13 @@ class DeskSpider(Spider):
 
     def _new_probe(self, due: DueDesk, lease: HostLease) -> LiveProbe:
         return self.probe_class(
-            due, lease, crawler=self.crawler, clock=self.clock, read=self.read, signature=self._signature
+            due,
+            lease,
+            crawler=self.crawler,
+            chain=self._chain,
+            clock=self.clock,
+            read=self.read,
+            signature=self._signature,
         )
 
     async def _probe(self, due: DueDesk, probe: LiveProbe) -> list[Observation]:

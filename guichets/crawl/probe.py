@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from scrapy import Request, signals
@@ -20,6 +21,7 @@ from scrapy.http.cookies import CookieJar
 
 from guichets.clock import Clock
 from guichets.crawl import meta
+from guichets.crawl.chain import Chain
 from guichets.crawl.faults import RedirectLoop, read_failure
 from guichets.items import Evidence, Observation, counter_observation_id, new_probe_id
 from guichets.page import Page, Reading, Redirect
@@ -27,6 +29,7 @@ from guichets.schedule.lease import DueDesk, HostLease, Purpose
 from guichets.visit import (
     MAX_REDIRECTS,
     REDIRECT_AS_IS,
+    REDIRECT_TO_GET,
     Asking,
     Line,
     Probe,
@@ -39,6 +42,8 @@ from guichets.visit import (
 )
 
 logger = logging.getLogger(__name__)
+
+REDIRECTS = REDIRECT_AS_IS | REDIRECT_TO_GET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class LiveProbe(Probe):
         lease: HostLease,
         *,
         crawler: Crawler,
+        chain: Chain,
         clock: Clock,
         read: Callable[[Page], Reading],
         signature: Signature,
@@ -68,12 +74,14 @@ class LiveProbe(Probe):
         self.lease = lease
         self.purpose: Purpose = "baseline"
         self._crawler = crawler
+        self._chain = chain
         self._clock = clock
         self._signature = signature
         # One jar per probe, gone with it: Scrapy's own middleware never purges its jars.
         self._jar = CookieJar()
         self._has_cookies = False
-        self._cookies: dict[str, bytes | None] = {}  # header by address, while the jar does not change
+        self._cookies: dict[str, bytes | None] = {}  # header by reach, while the jar does not change
+        self._site_wide = True  # every cookie of the jar goes to all paths of its host
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -124,12 +132,20 @@ class LiveProbe(Probe):
         for name, value in asking.headers:
             request.headers[name] = value
         if self._has_cookies:
-            if url not in self._cookies:
-                self._jar.add_cookie_header(request)
-                self._cookies[url] = request.headers.get("Cookie")
-            elif (cookie := self._cookies[url]) is not None:
-                request.headers["Cookie"] = cookie
+            self._add_cookies(request)
         return request
+
+    def _add_cookies(self, request: Request) -> None:
+        """What the jar sends there; asked once for each address, or site where paths do not matter."""
+        reach = request.url
+        if self._site_wide:
+            parts = urlsplit(reach)
+            reach = f"{parts.scheme}://{parts.netloc}"
+        if reach not in self._cookies:
+            self._jar.add_cookie_header(request)
+            self._cookies[reach] = request.headers.get("Cookie")
+        elif (cookie := self._cookies[reach]) is not None:
+            request.headers["Cookie"] = cookie
 
     async def _ask(self, url: str, asking: Asking, read: Callable[[Page], R]) -> R:
         try:
@@ -152,15 +168,10 @@ class LiveProbe(Probe):
         raise RedirectLoop(f"more than {MAX_REDIRECTS} redirects, the last to {request.url}")
 
     async def _download(self, request: Request) -> Response:
-        assert self._crawler.engine is not None
         sent_at = self._clock.monotonic()
         try:
-            # Through every downloader middleware to the handler; the engine's queues stay aside, because
-            # the lease already gives one request at a time (decision 0002).
-            downloader = self._crawler.engine.downloader
-            response = await downloader.middleware.download_async(
-                downloader.handlers.download_request_async, request
-            )
+            # The engine's queues stay aside: the lease already gives one request at a time (decision 0002).
+            response = await self._chain.download(request)
         except Exception:
             # an answer that cannot be unpacked was received nevertheless
             if (archived := request.meta.get(meta.ARCHIVED)) is not None:
@@ -169,8 +180,6 @@ class LiveProbe(Probe):
         finally:
             if request.meta.get(meta.SENT):
                 self._requests += 1
-        if not isinstance(response, Response):
-            raise TypeError(f"a middleware answered {request} with {response!r} in place of a response")
         self._crawler.signals.send_catch_log(
             signals.response_received, response=response, request=request, spider=self._crawler.spider
         )
@@ -178,6 +187,7 @@ class LiveProbe(Probe):
         if b"Set-Cookie" in response.headers:
             self._jar.extract_cookies(response, request)
             self._has_cookies = True
+            self._site_wide = all(cookie.path == "/" for cookie in self._jar)
             self._cookies.clear()
         latency = request.meta.get("download_latency", self._clock.monotonic() - sent_at)
         self._status = response.status
@@ -188,6 +198,8 @@ class LiveProbe(Probe):
 
     def _redirect(self, response: Response, asking: Asking) -> Request | None:
         """The request a redirect leads to, None where it leads to no address; the gate judges it."""
+        if response.status not in REDIRECTS:
+            return None
         location = response.headers.get("Location")
         text = None if location is None else readable(location)
         target = redirect_target(response.url, response.status, text)
@@ -213,7 +225,7 @@ def _evidence(request: Request, response: Response) -> Evidence:
 
 def page_of(response: Response, redirects: tuple[Redirect, ...] = ()) -> Page:
     """A Scrapy response, after its decompression, as readers see it."""
-    pairs = ((name, value) for name, values in response.headers.items() for value in values)
+    pairs = ((name, value) for name, values in dict.items(response.headers) for value in values)
     return Page(
         url=response.url,
         status=response.status,
