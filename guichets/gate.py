@@ -7,13 +7,13 @@ The downloader middleware that applies it is ``guichets.crawl.gate``.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 FORM_TYPE = "application/x-www-form-urlencoded"
+DEFAULT_PORTS = frozenset({None, 80, 443})
 _UNSAFE = re.compile(r"[^!-~]")  # white space, controls, anything beyond ASCII
 
 
@@ -86,7 +86,7 @@ class Gate:
             port = parts.port
         except ValueError:
             return "bad-url"
-        if parts.scheme not in {"http", "https"} or parts.username is not None or parts.password is not None:
+        if parts.scheme not in {"http", "https"} or "@" in parts.netloc:
             return "bad-url"
         if not same_host(ask.host, parts.hostname or "", port):
             return "off-host"
@@ -125,11 +125,20 @@ class Gate:
 
 def same_host(desk_host: str, name: str, port: int | None) -> bool:
     """Whether an address is on the desk's host; http and https of one name are the same host."""
-    desk = urlsplit(f"//{desk_host}")
-    if (desk.hostname or "") != name.lower() or not name:
+    desk_name, desk_port = _name_and_port(desk_host)
+    if desk_name != name.lower() or not name:
         return False
-    default_ports = {None, 80, 443}
-    return desk.port == port or (desk.port in default_ports and port in default_ports)
+    return desk_port == port or (desk_port in DEFAULT_PORTS and port in DEFAULT_PORTS)
+
+
+@lru_cache
+def _name_and_port(host: str) -> tuple[str, int | None]:
+    """Of a desk's host; an empty name is nobody's."""
+    try:
+        parts = urlsplit(f"//{host}")
+        return parts.hostname or "", parts.port
+    except ValueError:
+        return "", None
 
 
 @cache
@@ -143,14 +152,15 @@ def _holds(text: str, wanted: Mapping[str, str], optional: Mapping[str, str]) ->
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
     except ValueError:
         return False
-    times = Counter(name for name, _ in pairs)
-    patterns = {**optional, **wanted}
-    return (
-        ";" not in text
-        and all(times[name] == 1 for name in wanted)
-        and all(count == 1 or name.endswith("[]") for name, count in times.items())
-        and all(name in patterns and _whole(patterns[name]).fullmatch(value) for name, value in pairs)
-    )
+    seen: set[str] = set()
+    for name, value in pairs:
+        pattern = wanted.get(name, optional.get(name))
+        if pattern is None or _whole(pattern).fullmatch(value) is None:
+            return False
+        if name in seen and (name in wanted or not name.endswith("[]")):
+            return False
+        seen.add(name)
+    return ";" not in text and seen.issuperset(wanted)
 
 
 NOTHING = Gate(rows=())

@@ -46,13 +46,24 @@ class ArchiveFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WireFacts:
-    """What only the download handler sees, kept on ``Request.meta``."""
+    """What only the download handler sees, kept on ``Request.meta``; put into bytes if it is archived."""
 
-    request_headers: tuple[tuple[bytes, bytes], ...]  # as sent
+    sent_headers: Mapping[str, str]  # a name may come several times
     response_headers: tuple[tuple[bytes, bytes], ...]  # as received
     reason: str
-    http_version: str
+    version: tuple[int, int] | None  # of HTTP
     ip: str | None
+
+    @property
+    def request_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """As sent."""
+        return tuple(
+            (name.encode("latin-1"), value.encode("utf-8")) for name, value in self.sent_headers.items()
+        )
+
+    @property
+    def http_version(self) -> str:
+        return f"HTTP/{self.version[0]}.{self.version[1]}" if self.version else "HTTP/1.1"
 
 
 class CrawlArchive:

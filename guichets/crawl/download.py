@@ -8,6 +8,7 @@ listens to. See docs/decisions/0003-downloads.md for the measured choice.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import partial
 
 import aiohttp
@@ -44,7 +45,7 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        self._timeout_seconds = crawler.settings.getfloat("DOWNLOAD_TIMEOUT")
+        self._timeout = aiohttp.ClientTimeout(total=crawler.settings.getfloat("DOWNLOAD_TIMEOUT"))
         self._session._retry_connection = False
         connector = self._session.connector
         assert isinstance(connector, aiohttp.TCPConnector)
@@ -77,15 +78,16 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
             sending.reset(token)
 
     async def _download(self, request: Request) -> Response:
-        seconds = request.meta.get("download_timeout", self._timeout_seconds)
+        seconds = request.meta.get("download_timeout")
+        timeout = self._timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
         began = time.monotonic()
         try:
             async with self._session.request(
                 request.method,
                 yarl.URL(request.url, encoded=True),
                 data=request.body or None,
-                headers=self._request_headers(request).to_tuple_list(),
-                timeout=aiohttp.ClientTimeout(total=seconds),
+                headers=_sent_headers(request),
+                timeout=timeout,
                 ssl=self._ssl_context,
                 allow_redirects=False,
                 proxy=self._extract_proxy_url_with_creds(request) if "proxy" in request.meta else None,
@@ -94,7 +96,7 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
                 request.meta[meta.WIRE] = _wire_facts(answer)
                 body = await self._read_body(answer, request)
         except TimeoutError as error:
-            raise DownloadTimeoutError(f"{request.url} took longer than {seconds:g} seconds") from error
+            raise DownloadTimeoutError(f"{request.url} took longer than {timeout.total:g} seconds") from error
         except (aiohttp.InvalidUrlClientError, aiohttp.NonHttpUrlClientError) as error:
             raise UnsupportedURLSchemeError(str(error)) from error
         except aiohttp.ClientConnectorDNSError as error:
@@ -124,24 +126,45 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
 
 def _wire_facts(answer: aiohttp.ClientResponse) -> WireFacts:
     """What the archive keeps of an exchange besides what Scrapy's request and response hold."""
-    version = answer.version
     peer = getattr(answer, "_peername", None)
     return WireFacts(
-        request_headers=tuple(
-            (name.encode("latin-1"), value.encode("utf-8"))
-            for name, value in answer.request_info.headers.items()
-        ),
+        sent_headers=answer.request_info.headers,
         response_headers=answer.raw_headers,
         reason=answer.reason or "",
-        http_version=f"HTTP/{version.major}.{version.minor}" if version else "HTTP/1.1",
+        version=answer.version,
         ip=peer[0] if peer else None,
     )
 
 
+def _sent_headers(request: Request) -> list[tuple[str, str]]:
+    """As Scrapy's own handler sends them; straight from the dictionary, whose items are normal already."""
+    return [
+        (name.decode(request.headers.encoding), value.decode(request.headers.encoding))
+        for name, values in dict.items(request.headers)
+        if name != b"Proxy-Authorization"
+        for value in values
+    ]
+
+
 def _response(answer: aiohttp.ClientResponse, request: Request, body: bytes) -> Response:
-    headers = Headers(answer.raw_headers)  # bytes: text that is no UTF-8 cannot be encoded again
+    headers = _headers(answer.raw_headers)
     # A probe reads bytes; only a person's shell wants a response with selectors.
     kind: type[Response] = Response
     if meta.lease_of(request) is None:
         kind = responsetypes.from_args(headers=headers, url=request.url, body=body)
-    return kind(url=request.url, status=answer.status, headers=headers, body=body, protocol="HTTP/1.1")
+    response = kind(url=request.url, status=answer.status, body=body, protocol="HTTP/1.1")
+    response.headers = headers  # given to the constructor, they would be made anew
+    return response
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Scrapy's headers, from bytes: text that is no UTF-8 cannot be encoded again.
+
+    Filled at once: Scrapy would look at the type of each name and value, which are known.
+    """
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in raw:
+        found.setdefault(name.title(), []).append(value)
+    headers = Headers()
+    dict.update(headers, found)
+    return headers

@@ -40,33 +40,36 @@ class PaceMiddleware:
         if lease is None:
             return
         while True:
-            lease.check(self._clock.monotonic())
-            wait = lease.pace.wait_seconds(self._clock.monotonic())
+            now = self._clock.monotonic()
+            lease.check(now)
+            wait = lease.pace.wait_seconds(now)
             if wait <= 0:
                 break
             with contextlib.suppress(TimeoutError):
                 async with lease.cut_short_when_given_back():
                     await self._clock.sleep(wait)
-        lease.pace.note_request(self._clock.monotonic(), uniform=random.uniform)
-        lease.note_request(self._clock.monotonic())
+        lease.pace.note_request(now, uniform=random.uniform)
+        lease.note_request(now)
         request.meta[meta.SENT] = True
 
     async def process_response(self, request: Request, response: Response) -> Response:
         lease = self._lease_for(request)
         if lease is None:
             return response
-        now, wall = self._clock.monotonic(), self._clock.now()
-        header = response.headers.get("Retry-After")
-        asked = read_retry_after(header.decode("latin-1") if header else None, wall)
+        now = self._clock.monotonic()
         is_plain_robots_answer = request.meta.get(meta.ROBOTS) and response.status != 429
-        if response.status in REFUSALS and not is_plain_robots_answer:
-            lease.pace.note_refusal(now, wall, retry_after_seconds=asked)
-            lease.refusals.append(f"HTTP {response.status}")
-        elif response.status >= 500:
-            lease.pace.note_failure(now, retry_after_seconds=asked)
-        else:
+        is_refusal = response.status in REFUSALS and not is_plain_robots_answer
+        if not is_refusal and response.status < 500:
             lease.pace.note_answer(now)
             return response
+        wall = self._clock.now()
+        header = response.headers.get("Retry-After")
+        asked = read_retry_after(header.decode("latin-1") if header else None, wall)
+        if is_refusal:
+            lease.pace.note_refusal(now, wall, retry_after_seconds=asked)
+            lease.refusals.append(f"HTTP {response.status}")
+        else:
+            lease.pace.note_failure(now, retry_after_seconds=asked)
         await lease.tell()
         return response
 
