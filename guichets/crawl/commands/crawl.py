@@ -7,6 +7,7 @@ away, observations could not be written); 2 a mistake in what was asked; 130 int
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ from guichets.outcomes import Outcome
 from guichets.schedule.arguments import read_arguments
 
 INTERRUPTED = 130
+YOUNG_OBJECTS = 20_000  # made between two collections: some megabytes; Python's 700 are a page or two
 
 
 class Command(ScrapyCrawl):
@@ -64,6 +66,9 @@ class Command(ScrapyCrawl):
         crawler = self._create_crawler(name)
         self.crawler_process.crawl(crawler, **opts.spargs)
         told = self._note_shutdown()
+        # What is loaded by now stays to the end: the collector need not look at it again and again.
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
         self.crawler_process.start()
         self.exitcode = exit_status(crawler.stats.get_stats() if crawler.stats else {})
         if self.crawler_process.bootstrap_failed:
