@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import resource
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from scrapy import signals
 from scrapy.crawler import Crawler
+from scrapy.statscollectors import StatsCollector
+
+LOOK_SECONDS = 0.02
+FIRST_MARK = 100  # answers: what comes before is the warming up
 
 
 class Meter:
     """Writes what it measured to the file named by BENCH_OUT when the spider closes."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, stats: StatsCollector) -> None:
         self._out = out
+        self._stats = stats
         self._marks: list[tuple[float, float, int]] = []
-        self._count = 0
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        meter = cls(Path(crawler.settings["BENCH_OUT"]))
-        crawler.signals.connect(meter._answered, signal=signals.response_received)
+        assert crawler.stats is not None
+        meter = cls(Path(crawler.settings["BENCH_OUT"]), crawler.stats)
+        crawler.signals.connect(meter._opened, signal=signals.spider_opened)
         crawler.signals.connect(meter._closed, signal=signals.spider_closed)
         return meter
 
-    def _answered(self, **_: Any) -> None:
-        self._count += 1
-        if self._count % 100 == 0:
-            self._mark()
+    def _opened(self) -> None:
+        self._looking = asyncio.get_running_loop().create_task(self._look())
 
-    def _closed(self, **_: Any) -> None:
+    async def _look(self) -> None:
+        """Now and then, so that what is measured does not pay for being measured at each answer."""
+        while self._answers() < FIRST_MARK:  # noqa: ASYNC110 - statistics have no event
+            await asyncio.sleep(LOOK_SECONDS)
+        self._mark()
+
+    def _closed(self) -> None:
+        self._looking.cancel()
         self._mark()
         self._out.write_text(json.dumps(report(self._marks)), encoding="utf-8")
 
+    def _answers(self) -> int:
+        return int(self._stats.get_value("response_received_count", 0))
+
     def _mark(self) -> None:
-        self._marks.append((time.process_time(), time.monotonic(), self._count))
+        self._marks.append((time.process_time(), time.monotonic(), self._answers()))
 
 
 def report(marks: list[tuple[float, float, int]]) -> dict[str, float]:
