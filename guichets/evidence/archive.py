@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from guichets.evidence.heads import (
     REPEATS,
     REPEATS_SEPARATOR,
     changed_lines,
-    describes_coding,
+    coding_lines,
     request_head,
     response_head,
 )
@@ -75,20 +76,22 @@ class ArchiveWriter:
         keys = _keys(exchange, payload)
         known = self._find(keys, exchange.started_at)
         record_id = self._make_id()
-        changes = None if known is None else _changes(exchange, known)
+        heads = _Heads(request_head(exchange), response_head(exchange))
+        changes = None if known is None else _changes(exchange, heads, known)
         if known is not None and changes is None and len(exchange.raw_body) <= SHORT_PAYLOAD_BYTES:
             # A redirect, most often: stored whole it costs less, and its next repetition refers to it.
             known = None
         with file.appending() as target:
             if known is None:
-                place, request = self._pack_full(target, exchange, record_id, payload)
+                place, request = self._pack_full(target, exchange, heads, record_id, payload)
             else:
-                place = self._pack_revisit(target, exchange, record_id, payload, known, changes)
+                place = self._pack_revisit(target, exchange, heads, record_id, payload, known, changes)
         if known is None:
             sha256 = exchange.body_sha256 or body_sha256(exchange.raw_body, exchange.response_headers)
-            self._index.record(keys, _archived(exchange, file.name, place, sha256), place, request)
-        elif changes is not None and not describes_coding(changes[1], known.response_head):
-            sha256 = known.sha256
+            archived = _archived(exchange, heads, file.name, place, sha256)
+            self._index.record(keys, archived, place, request)
+        elif coding_lines(heads.response) == coding_lines(known.response_head):
+            sha256 = known.sha256  # the same bytes, decoded alike
         else:
             sha256 = exchange.body_sha256 or body_sha256(exchange.raw_body, exchange.response_headers)
         return EvidenceRef(file.relative, place.offset, place.length, sha256, record_id, place.digest)
@@ -195,7 +198,7 @@ class ArchiveWriter:
         return f"urn:uuid:{self._new_id()}"
 
     def _pack_full(
-        self, target: Appending, exchange: Exchange, record_id: str, payload: bytes
+        self, target: Appending, exchange: Exchange, heads: _Heads, record_id: str, payload: bytes
     ) -> tuple[Place, Place]:
         fields = [
             *_common_fields(exchange, record_id),
@@ -203,23 +206,24 @@ class ArchiveWriter:
             ("Guichets-Elapsed", _elapsed(exchange)),
             ("Content-Type", "application/http; msgtype=response"),
         ]
-        pack_record(target, "response", fields, head=response_head(exchange), body=exchange.raw_body)
+        pack_record(target, "response", fields, head=heads.response, body=exchange.raw_body)
         response = target.end_member()
-        return response, self._pack_request(target, exchange, record_id)
+        return response, self._pack_request(target, exchange, heads, record_id)
 
-    def _pack_request(self, target: Appending, exchange: Exchange, response_id: str) -> Place:
+    def _pack_request(self, target: Appending, exchange: Exchange, heads: _Heads, response_id: str) -> Place:
         fields = [
             *_common_fields(exchange, self._make_id()),
             ("WARC-Concurrent-To", f"<{response_id}>"),
             ("Content-Type", "application/http; msgtype=request"),
         ]
-        pack_record(target, "request", fields, head=request_head(exchange), body=exchange.request_body)
+        pack_record(target, "request", fields, head=heads.request, body=exchange.request_body)
         return target.end_member()
 
     def _pack_revisit(
         self,
         target: Appending,
         exchange: Exchange,
+        heads: _Heads,
         record_id: str,
         payload: bytes,
         known: Archived,
@@ -239,9 +243,9 @@ class ArchiveWriter:
                 (REPEATS, REPEATS_SEPARATOR.join(repeats)),
                 ("Content-Type", "application/http; msgtype=response"),
             ]
-            pack_record(target, "revisit", fields, head=response_head(exchange))
+            pack_record(target, "revisit", fields, head=heads.response)
             place = target.end_member()
-            self._pack_request(target, exchange, record_id)
+            self._pack_request(target, exchange, heads, record_id)
             return place
         repeats += [f">{line}" for line in changes[0]]
         repeats += [f"<{line}" for line in changes[1]]
@@ -267,7 +271,15 @@ class ArchiveWriter:
         pack_record(target, "warcinfo", fields, body=body)
 
 
-def _archived(exchange: Exchange, name: str, place: Place, sha256: str) -> Archived:
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """The heads of an exchange, as they are archived."""
+
+    request: bytes
+    response: bytes
+
+
+def _archived(exchange: Exchange, heads: _Heads, name: str, place: Place, sha256: str) -> Archived:
     return Archived(
         name=name,
         offset=place.offset,
@@ -275,18 +287,18 @@ def _archived(exchange: Exchange, name: str, place: Place, sha256: str) -> Archi
         url=exchange.url,
         ip=exchange.ip,
         sha256=sha256,
-        request_head=request_head(exchange),
-        response_head=response_head(exchange),
+        request_head=heads.request,
+        response_head=heads.response,
         request_body=exchange.request_body,
     )
 
 
-def _changes(exchange: Exchange, known: Archived) -> tuple[list[str], list[str]] | None:
+def _changes(exchange: Exchange, heads: _Heads, known: Archived) -> tuple[list[str], list[str]] | None:
     """The lines in which the heads differ from the archived ones; None when they must be kept whole."""
     if exchange.request_body != known.request_body:
         return None
-    of_request = changed_lines(request_head(exchange), known.request_head)
-    of_response = changed_lines(response_head(exchange), known.response_head)
+    of_request = changed_lines(heads.request, known.request_head)
+    of_response = changed_lines(heads.response, known.response_head)
     if of_request is None or of_response is None:
         return None
     return of_request, of_response

@@ -17,7 +17,7 @@ from guichets.evidence.exchange import Exchange, Headers
 REPEATS = "Guichets-Repeats"  # of a revisit: the page it repeats, its time, the changed lines of its heads
 REPEATS_SEPARATOR = "\t"  # no changed line holds one
 MOST_CHANGED_LINES = 8  # beyond, the whole head is as cheap and plainer
-_CODINGS = (b"content-encoding", b"transfer-encoding")
+_CODING_LINE = re.compile(rb"^(?:content|transfer)-encoding[^\r]*", re.IGNORECASE | re.MULTILINE)
 _CHANGE = re.compile(r"(\d{1,4})\+(\d{1,6})=(.*)")
 
 
@@ -65,27 +65,15 @@ def changed_lines(head: bytes, reference: bytes) -> list[str] | None:
 
 def _common_length(one: bytes, other: bytes) -> int:
     """How many bytes both begin with."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:  # by halves: byte by byte costs ten times as much
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    most = min(len(one), len(other))
+    # as numbers: the highest bit in which they differ tells the first byte, ten times as fast as a loop
+    differing = int.from_bytes(one[:most]) ^ int.from_bytes(other[:most])
+    return most - (differing.bit_length() + 7) // 8
 
 
-def describes_coding(changes: list[str], reference: bytes) -> bool:
-    """Whether a changed line of a response's head may change how its body is decoded."""
-    lines = reference.split(b"\r\n")
-    for change in changes:
-        number, _, rest = change.partition("+")
-        kept, _, end = rest.partition("=")
-        old = lines[int(number)]
-        new = old[: int(kept)] + end.encode("latin-1")
-        if old.lower().startswith(_CODINGS) or new.lower().startswith(_CODINGS):
-            return True
-    return False
+def coding_lines(head: bytes) -> list[bytes]:
+    """The lines of a response's head that tell how its body is decoded."""
+    return _CODING_LINE.findall(head)
 
 
 def apply_changes(changes: Sequence[str], reference: bytes, place: str) -> bytes:

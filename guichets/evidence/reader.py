@@ -14,14 +14,14 @@ import weakref
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from guichets.evidence.decoding import LARGEST_BODY_BYTES, decode_body
+from guichets.evidence.decoding import decode_body
 from guichets.evidence.errors import BodyTooLarge, BrokenRecord, UndecodableBody
 from guichets.evidence.exchange import EvidenceRef, Headers
-from guichets.evidence.heads import REPEATS, REPEATS_SEPARATOR, apply_changes
+from guichets.evidence.heads import REPEATS, REPEATS_SEPARATOR, apply_changes, coding_lines
 from guichets.evidence.layout import path_of_name, resolve
 from guichets.evidence.members import LARGEST_RECORD_BYTES, read_members, unpack_member
 from guichets.evidence.tombstone import present_place
@@ -33,10 +33,10 @@ from guichets.evidence.warc import (
     split_head,
 )
 
-ORIGINALS_KEPT = 64  # exchanges held in memory, because revisits of one page stand close together
+ORIGINALS_KEPT_BYTES = 64 * 1024 * 1024  # of pages held in memory, because most are repeated again and again
 FILES_OPEN = 16  # at once: visits of several workers lie in several files
 PIECE_BYTES = 64 * 1024
-FIRST_PIECE_BYTES = 4096  # enough for most members that hold a request
+FIRST_PIECE_BYTES = 8192  # enough for most members
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,40 @@ class RawExchange:
     request_head: bytes
     request_body: bytes
     ip: str | None  # of the server, where known
+    decoded: _Decoded  # shared by a page and its revisits
+
+
+class _Decoded:
+    """The body decoded and hashed, when somebody first asks: revisits of a page ask for the same again."""
+
+    __slots__ = ("_body", "_headers", "_raw", "_sha256", "payload_sha256")
+
+    def __init__(self, raw: bytes, headers: Headers) -> None:
+        self._raw = raw
+        self._headers = headers
+        self._body: bytes | None = None
+        self._sha256: str | None = None
+        self.payload_sha256 = hashlib.sha256(raw).digest()
+
+    def body(self) -> bytes:
+        """Raises as ``decode_body``."""
+        if self._body is None:
+            self._body = decode_body(self._raw, self._headers)
+        return self._body
+
+    def sha256(self) -> str:
+        """As references have it: of the body as received where it cannot be decoded."""
+        if self._sha256 is None:
+            try:
+                self._sha256 = hashlib.sha256(self.body()).hexdigest()
+            except (UndecodableBody, BodyTooLarge):
+                self._sha256 = self.payload_sha256.hex()
+        return self._sha256
+
+    @property
+    def size(self) -> int:
+        """Bytes it holds."""
+        return len(self._raw) + len(self._body or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +102,15 @@ class ArchivedPage:
     ip: str | None
     record_id: str
     is_revisit: bool
+    _decoded: _Decoded = field(repr=False, compare=False)
 
-    def body(self, *, limit: int = LARGEST_BODY_BYTES) -> bytes:
+    def body(self) -> bytes:
         """The body decoded; UndecodableBody or BodyTooLarge when that cannot be done."""
-        return decode_body(self.raw_body, self.headers, limit=limit)
+        return self._decoded.body()
+
+    def sha256(self) -> str:
+        """Of the body decoded, or as received where it cannot be decoded: as references have it."""
+        return self._decoded.sha256()
 
 
 class ArchiveReader:
@@ -81,6 +120,7 @@ class ArchiveReader:
         self._home = home
         self._record_limit = record_limit
         self._originals: OrderedDict[tuple[str, str], RawExchange] = OrderedDict()
+        self._originals_bytes = 0
         self._paths: dict[str, Path] = {}
         self._open: OrderedDict[Path, int] = OrderedDict()
         weakref.finalize(self, _close_all, self._open)
@@ -101,11 +141,7 @@ class ArchiveReader:
         path, offset = self._place(ref)
         record = self._read_record(ref, path, offset)
         page = _build_page(self._resolved(record, path, offset + ref.length))
-        try:
-            body = page.body()
-        except (UndecodableBody, BodyTooLarge):
-            body = page.raw_body  # the reference then holds the hash of the body as received
-        if hashlib.sha256(body).hexdigest() != ref.sha256:
+        if page.sha256() != ref.sha256:
             raise BrokenRecord(
                 f"{ref.file}@{ref.offset}: the page is not the one the observation was read from"
             )
@@ -133,38 +169,40 @@ class ArchiveReader:
             raise BrokenRecord(f"{record.place}: a {record.type or 'nameless'} record holds no page")
         repeats = _repeats(record)
         original = self._original(record, repeats[0])
-        check_payload(record, original.raw_body)
+        check_payload(record, original.raw_body, sha256=original.decoded.payload_sha256)
         ip = record.field("warc-ip-address") or original.ip
         if record.block:
             head, _ = split_head(record.block, record.place)
             request_head, request_body = self._request_after(record, path, next_offset)
-            return RawExchange(record, head, original.raw_body, request_head, request_body, ip)
-        changes = [line[1:] for line in repeats[2:] if line.startswith("<")]
-        request_changes = [line[1:] for line in repeats[2:] if line.startswith(">")]
-        return replace(
-            original,
-            record=record,
-            response_head=apply_changes(changes, original.response_head, record.place),
-            request_head=apply_changes(request_changes, original.request_head, record.place),
-            ip=ip,
-        )
+        else:
+            changes = [line[1:] for line in repeats[2:] if line.startswith("<")]
+            request_changes = [line[1:] for line in repeats[2:] if line.startswith(">")]
+            head = apply_changes(changes, original.response_head, record.place)
+            request_head = apply_changes(request_changes, original.request_head, record.place)
+            request_body = original.request_body
+        decoded = original.decoded
+        if coding_lines(head) != coding_lines(original.response_head):
+            decoded = _Decoded(original.raw_body, parse_headers(head, record.place)[1])
+        return RawExchange(record, head, original.raw_body, request_head, request_body, ip, decoded)
 
     def _whole(self, record: WarcRecord, path: Path, next_offset: int) -> RawExchange:
         head, body = split_head(record.block, record.place)
-        check_payload(record, body)
+        decoded = _Decoded(body, parse_headers(head, record.place)[1])
+        check_payload(record, body, sha256=decoded.payload_sha256)
         request_head, request_body = self._request_after(record, path, next_offset)
         ip = record.field("warc-ip-address")
-        return RawExchange(record, head, body, request_head, request_body, ip)
+        return RawExchange(record, head, body, request_head, request_body, ip, decoded)
 
     def hash_of(self, name: str, offset: int, length: int) -> str:
         """SHA-256 of bytes of an archive file, in hexadecimal, in constant memory. ArchiveError, OSError."""
-        path, present = present_place(self._path_of(name), offset)
-        hasher = hashlib.sha256()
+        path, present = self._present(self._path_of(name), offset)
         descriptor = self._descriptor(path)
-        while length > 0 and (piece := os.pread(descriptor, min(length, PIECE_BYTES), present)):
-            hasher.update(piece)
+        piece = os.pread(descriptor, min(length, PIECE_BYTES), present)
+        hasher = hashlib.sha256(piece)
+        while piece and (length := length - len(piece)) > 0:
             present += len(piece)
-            length -= len(piece)
+            piece = os.pread(descriptor, min(length, PIECE_BYTES), present)
+            hasher.update(piece)
         return hasher.hexdigest()
 
     def _path_of(self, name: str) -> Path:
@@ -177,7 +215,11 @@ class ArchiveReader:
         path = self._paths.get(ref.file)
         if path is None:
             path = self._paths[ref.file] = resolve(self._home, ref.file)
-        return present_place(path, ref.offset)
+        return self._present(path, ref.offset)
+
+    def _present(self, path: Path, offset: int) -> tuple[Path, int]:
+        """File and offset of today; RecordPruned. A file that is open is read on, whatever happens to it."""
+        return (path, offset) if path in self._open else present_place(path, offset)
 
     def _read_bytes(self, path: Path, offset: int, length: int) -> bytes:
         if offset < 0 or not 0 < length <= LARGEST_RECORD_BYTES:
@@ -203,6 +245,11 @@ class ArchiveReader:
 
     def _record_at(self, path: Path, offset: int) -> WarcRecord | None:
         """The record of the member that begins there; None at the end of the file."""
+        found = self._member_at(path, offset)
+        return None if found is None else parse_record(found[1], f"{path.name}@{offset}")
+
+    def _member_at(self, path: Path, offset: int) -> tuple[int, bytes] | None:
+        """Length and unpacked bytes of the member that begins there; None at the end of the file."""
         piece = os.pread(self._descriptor(path), FIRST_PIECE_BYTES, offset)
         if not piece:
             return None
@@ -211,12 +258,11 @@ class ArchiveReader:
             data = engine.decompress(piece, self._record_limit)
         except zlib.error:
             data = b""
-        if not engine.eof:  # longer, or broken: the slow way says which
-            found = next(read_members(path, start=offset, limit=self._record_limit), None)
-            if found is None:
-                return None
-            data = found[2]
-        return parse_record(data, f"{path.name}@{offset}")
+        if engine.eof:
+            return len(piece) - len(engine.unused_data), data
+        # longer, or broken: the slow way says which
+        found = next(read_members(path, start=offset, limit=self._record_limit), None)
+        return None if found is None else found[1:]
 
     def _request_after(self, record: WarcRecord, path: Path, offset: int) -> tuple[bytes, bytes]:
         request = self._record_at(path, offset)
@@ -234,36 +280,43 @@ class ArchiveReader:
                 raise BrokenRecord(f"{revisit.place}: the revisit does not say where its page stands")
             known = self._response_at(name, int(offset), revisit.place)
             self._originals[name, offset] = known
-            if len(self._originals) > ORIGINALS_KEPT:
-                self._originals.popitem(last=False)
+            self._originals_bytes += len(known.raw_body)
+            while self._originals_bytes > ORIGINALS_KEPT_BYTES and len(self._originals) > 1:
+                self._originals_bytes -= len(self._originals.popitem(last=False)[1].raw_body)
         return known
 
     def _response_at(self, name: str, offset: int, asked_from: str) -> RawExchange:
-        path, present = present_place(self._path_of(name), offset)
+        path, present = self._present(self._path_of(name), offset)
         try:
-            found = next(read_members(path, start=present, limit=self._record_limit), None)
+            found = self._member_at(path, present)
         except OSError as problem:
             raise BrokenRecord(
                 f"{asked_from}: its page in {name} cannot be read ({problem.strerror})"
             ) from None
         if found is None:
             raise BrokenRecord(f"{asked_from}: no record stands at {name}@{offset}, where its page should be")
-        _, length, data = found
+        length, data = found
         record = parse_record(data, f"{name}@{offset}")
         if record.type != "response":
             raise BrokenRecord(f"{asked_from}: {name}@{offset} holds a {record.type} record, not a response")
         return self._whole(record, path, present + length)
 
 
-def check_payload(record: WarcRecord, payload: bytes) -> None:
-    """BrokenRecord unless the payload has the digest the record declares (if it declares one)."""
+def check_payload(record: WarcRecord, payload: bytes, *, sha256: bytes | None = None) -> None:
+    """BrokenRecord unless the payload has the digest the record declares (if it declares one).
+
+    ``sha256``: of the payload, where the caller has it.
+    """
     declared = record.field("warc-payload-digest")
     if declared is None:
         return
     algorithm, _, text = declared.partition(":")
     if algorithm.lower() not in ("sha1", "sha256"):
         raise BrokenRecord(f"{record.place}: payload digest {declared[:20]!r} is not SHA-1 or SHA-256")
-    actual = hashlib.new(algorithm.lower(), payload, usedforsecurity=False).digest()
+    if algorithm.lower() == "sha256" and sha256 is not None:
+        actual = sha256
+    else:
+        actual = hashlib.new(algorithm.lower(), payload, usedforsecurity=False).digest()
     if _digest_bytes(text, len(actual), record.place) != actual:
         raise BrokenRecord(f"{record.place}: the payload does not have the digest its record declares")
 
@@ -305,6 +358,7 @@ def _build_page(raw: RawExchange) -> ArchivedPage:
         ip=raw.ip,
         record_id=record.record_id,
         is_revisit=record.type == "revisit",
+        _decoded=raw.decoded,
     )
 
 

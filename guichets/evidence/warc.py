@@ -77,7 +77,7 @@ def parse_warc_head(data: bytes, start: int, place: str) -> tuple[dict[str, tupl
         if not colon:
             raise BrokenRecord(f"{place}: {line[:60]!r} is not a field of a WARC head")
         key = name.strip().lower()
-        fields[key] = (*fields.get(key, ()), value.strip())
+        fields[key] = (*fields[key], value.strip()) if key in fields else (value.strip(),)
     return fields, end + 4
 
 

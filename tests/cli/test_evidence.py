@@ -309,6 +309,7 @@ def first_row_break(proved: Proved) -> object:
         return next(iter(check_rows(connection, proved.home, Check())), None)
 
 
+@pytest.mark.timeout(900)  # half a minute on an idle machine
 def test_a_thousand_mutations_of_archive_and_rows_are_all_detected(
     proved: Proved, run: Run, later: Later
 ) -> None:
