@@ -24,6 +24,7 @@ from guichets.cli import (
     nodes,
     probe,
     replay,
+    report,
     sandbox,
     schedule,
     settings,
@@ -51,6 +52,7 @@ app.command("import")(contribute.import_)
 app.command()(nodes.nodes)
 app.command()(probe.probe)
 app.command()(replay.replay)
+app.command()(report.report)
 app.command()(status.status)
 app.command()(sandbox.sandbox)
 app.command()(settings.settings)

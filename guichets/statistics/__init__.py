@@ -1,4 +1,4 @@
-"""What can be said of desks, and how sure it is: the core of the site and of the open data, without a clock."""
+"""What can be said of desks, and how sure it is: the core of site and open data, without a clock."""
 
 from guichets.statistics.bulletin import Statement, statements_of
 from guichets.statistics.observatory import (

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from guichets.statistics.facts import DeskDay, total
 from guichets.statistics.figures import Floor, is_sufficient
-from guichets.statistics.periods import Quarter
+from guichets.statistics.periods import Quarter, block_of
 
 FALSE_ALARMS = 0.05  # at most so large a share of the differences told is false, on the average
 FEWEST_WEEKS = 6  # with rated probes, in each period
@@ -61,8 +61,9 @@ def weeks_of(days: Sequence[DeskDay], quarter: Quarter, floor: Floor) -> Weeks |
         return None
     size = quarter.block_of(quarter.last) + 1
     rated, offered = [0] * size, [0] * size
+    first, last = quarter.first, quarter.last
     for entry in days:
-        block = quarter.block_of(entry.day)
+        block = block_of(entry.day, first, last)
         rated[block] += entry.counts.rated
         offered[block] += entry.counts.offered
     if sum(1 for probes in rated if probes) < FEWEST_WEEKS:
@@ -115,19 +116,18 @@ def _verdict(found: Difference, *, is_told: bool) -> Verdict:
 
 def _mean_and_error(desks: Sequence[Weeks]) -> tuple[float, float, int]:
     """Mean availability, variance of that mean from week to week, number of weeks."""
-    weeks = len(desks[0].rated)
     shares = [desk.share for desk in desks]
+    known = [(desk, share, sum(desk.rated)) for desk, share in zip(desks, shares, strict=True)]
     seen = 0
     squares = 0.0
-    for week in range(weeks):
-        gap = 0.0
-        known = False
-        for desk, share in zip(desks, shares, strict=True):
-            if desk.rated[week]:
-                known = True
-                gap += (desk.offered[week] - share * desk.rated[week]) / sum(desk.rated)
-        seen += known
-        squares += (gap / len(desks)) ** 2
+    for week in range(len(desks[0].rated)):
+        gaps = [
+            (desk.offered[week] - share * desk.rated[week]) / rated
+            for desk, share, rated in known
+            if desk.rated[week]
+        ]
+        seen += bool(gaps)
+        squares += (sum(gaps) / len(desks)) ** 2
     variance = squares * seen / (seen - 1) if seen > 1 else 0.0
     return sum(shares) / len(shares), variance, seen
 

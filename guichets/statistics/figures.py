@@ -5,13 +5,14 @@ Each definition stands here once; docs/methodology.md tells them in words.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from guichets.statistics.facts import Counts, DeskDay, total
-from guichets.statistics.intervals import Pairs, Share, Slots, error_factor, pooled, share_of, wilson
-from guichets.statistics.periods import Quarter
+from guichets.statistics.intervals import Pairs, Share, Slots, error_factor, pooled, wilson
+from guichets.statistics.periods import Month, Quarter, block_of
 
 DAY_HOURS = 15  # of the baseline pattern: from 7 h to 22 h
 LONGEST_BLIND_DAYS = 3  # days in a row without a rated probe that a time without offer may span
@@ -45,24 +46,25 @@ class Figures:
 
 
 def desk_figures(
-    days: Sequence[DeskDay], quarter: Quarter, floor: Floor, slots: Slots | None = None
+    days: Sequence[DeskDay], period: Quarter | Month, floor: Floor, slots: Slots | None = None
 ) -> Figures:
-    """The figures of one desk; ``days`` are its days of that quarter, in order."""
-    slots = slots or Slots()
+    """The figures of one desk; ``days`` are its days of that period, in order."""
     counts = total(entry.counts for entry in days)
     sufficient = is_sufficient(counts, floor)
     factor = 1.0
     availability = share_of_time = None
+    shares = human_shares(days, period) if sufficient else []
     if sufficient:
-        numbers = {
-            "rated": counts.rated,
-            "night": counts.rated_night,
-            "due": counts.slots_due,
-            "pairs": pairs_of(counts),
-            "slots": slots,
-        }
-        availability = share_of(offered=counts.offered, **numbers)  # type: ignore[arg-type]
-        factor = error_factor(availability.value, **numbers)  # type: ignore[arg-type]
+        share = counts.offered / counts.rated
+        factor = error_factor(
+            share,
+            rated=counts.rated,
+            night=counts.rated_night,
+            due=counts.slots_due,
+            pairs=pairs_of(counts),
+            slots=slots or Slots(),
+        )
+        availability = wilson(share, counts.rated / factor)
         share_of_time = time_share(counts, factor)
     return Figures(
         counts=counts,
@@ -73,7 +75,7 @@ def desk_figures(
         **_rates(counts),
         never_offered=sufficient and not counts.offered,
         longest_without_days=longest_without_offer(days) if sufficient else None,
-        chances={tries: chance_of(days, quarter, tries) for tries in TRIES} if sufficient else {},
+        chances={tries: chance_of(shares, tries) for tries in TRIES} if sufficient else {},
         factor=factor,
     )
 
@@ -140,21 +142,26 @@ def time_share(counts: Counts, factor: float) -> Share:
     return wilson(min(1.0, value), worth)
 
 
-def chance_of(days: Sequence[DeskDay], quarter: Quarter, tries: int) -> float:
+def chance_of(shares: Sequence[float], tries: int) -> float:
     """How likely a person who tries so many times a week, at human hours, meets an offer within the week.
 
     Week by week, then the mean: offers that lie in a few weeks help nobody in the others. A site that fails
     counts as an attempt without offer, as it does for that person.
     """
-    blocks: dict[int, tuple[int, int]] = {}
-    for entry in days:
-        tried, offered = blocks.get(quarter.block_of(entry.day), (0, 0))
-        blocks[quarter.block_of(entry.day)] = (
-            tried + entry.counts.tried_human,
-            offered + entry.counts.offered_human,
-        )
-    met = [1 - (1 - offered / tried) ** tries for tried, offered in blocks.values() if tried]
+    met = [1 - (1 - share) ** tries for share in shares]
     return sum(met) / len(met) if met else 0.0
+
+
+def human_shares(days: Sequence[DeskDay], period: Quarter | Month) -> list[float]:
+    """For each block of seven days, the share of attempts at human hours that met an offer."""
+    first, last = period.first, period.last
+    tried: dict[int, int] = {}
+    offered: dict[int, int] = {}
+    for entry in days:
+        block = block_of(entry.day, first, last)
+        tried[block] = tried.get(block, 0) + entry.counts.tried_human
+        offered[block] = offered.get(block, 0) + entry.counts.offered_human
+    return [offered[block] / attempts for block, attempts in tried.items() if attempts]
 
 
 def longest_without_offer(days: Sequence[DeskDay]) -> int:
@@ -185,8 +192,14 @@ def runs_without_offer(days: Sequence[DeskDay]) -> Iterator[tuple[DeskDay, int]]
         yield entry, run
 
 
-def days_of(days: Sequence[DeskDay], quarter: Quarter) -> list[DeskDay]:
-    return [entry for entry in days if entry.day in quarter]
+def days_of(days: Sequence[DeskDay], period: Quarter | Month) -> list[DeskDay]:
+    """Those of a period; ``days`` are in order."""
+    begin = bisect_left(days, period.first, key=_day)
+    return list(days[begin : bisect_right(days, period.last, lo=begin, key=_day)])
+
+
+def _day(entry: DeskDay) -> date:
+    return entry.day
 
 
 def _rates(counts: Counts) -> dict[str, float | None]:

@@ -68,16 +68,11 @@ def wilson(share: float, probes: float) -> Share:
     return Share(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
 
 
-def share_of(*, offered: int, rated: int, night: int, due: int, pairs: Pairs, slots: Slots) -> Share:
-    """The share of a desk's ``rated`` probes that found an offer; ``night`` of them fell at night."""
-    share = offered / rated
-    return wilson(share, rated / error_factor(share, rated, night, due, pairs, slots))
+def error_factor(share: float, *, rated: int, night: int, due: int, pairs: Pairs, slots: Slots) -> float:
+    """Variance of the error of a desk's share over that of as many independent probes.
 
-
-def error_factor(share: float, rated: int, night: int, due: int, pairs: Pairs, slots: Slots) -> float:
-    """Variance of the share's error over that of as many independent probes.
-
-    Slots without an answer are taken as missing by chance: they are known as those of independent probes are.
+    ``rated`` probes, ``night`` of them at night, of ``due`` slots. Slots without an answer are taken as
+    missing by chance: they are known as those of independent probes are.
     """
     rate = forgetting_rate(share, pairs, slots)
     if math.isinf(rate):

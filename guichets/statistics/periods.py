@@ -56,7 +56,33 @@ class Quarter:
 
     def block_of(self, day: date) -> int:
         """Number of the day's block from 0; the days beyond the last whole block belong to it."""
-        return min((day - self.first).days // BLOCK_DAYS, self.days // BLOCK_DAYS - 1)
+        return block_of(day, self.first, self.last)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Month:
+    """One month, by the local days of each desk."""
+
+    first: date
+
+    def __str__(self) -> str:
+        return f"{self.first:%Y-%m}"
+
+    @property
+    def last(self) -> date:
+        return (self.first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+    def block_of(self, day: date) -> int:
+        return block_of(day, self.first, self.last)
+
+
+def block_of(day: date, first: date, last: date) -> int:
+    """Number from 0 of the block of seven days that holds a day of a period."""
+    whole = max(1, ((last - first).days + 1) // BLOCK_DAYS)
+    return min((day - first).days // BLOCK_DAYS, whole - 1)
 
 
 def quarter_of(day: date) -> Quarter:

@@ -83,9 +83,15 @@ class Reports:
     observatory: Observatory
     rules: Rules
     _made: dict[Quarter, QuarterReport] = field(default_factory=dict)
+    _compared: dict[Quarter, QuarterReport] = field(default_factory=dict)
 
     def of(self, quarter: Quarter) -> QuarterReport:
         """The report of a quarter, with its comparisons."""
+        if quarter not in self._compared:
+            self._compared[quarter] = self._with_comparisons(quarter)
+        return self._compared[quarter]
+
+    def _with_comparisons(self, quarter: Quarter) -> QuarterReport:
         bare = self._bare(quarter)
         if not bare.is_over:
             return bare
