@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 Facts = tuple[tuple[str, str], ...]
@@ -20,6 +21,31 @@ LONGEST_SHORT = 200  # characters that are kept in the observation itself
 LONGEST_TEXT = 100_000  # characters; some desks write several screens of conditions
 MOST_FACTS = 30  # of one observation
 DIGEST = "sha256"  # key under which a long text's hash stands in place of it
+
+NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "booking_link": ("lien de réservation", "Path the landing page leads to; `none`: no link."),
+        "captcha": ("captcha", "Kind and era of the human check."),
+        "closed_since": ("fermé depuis", "Date of closing, as the platform writes it."),
+        "conditions": ("conditions", "The administration's own text: who may come, what to bring."),
+        "framework": ("logiciel du site", "Versions of the site's libraries, as its addresses tell."),
+        "gate": (
+            "derrière le captcha",
+            "Rule read where the captcha was looked behind: it should still stand.",
+        ),
+        "last_release": ("dernière mise en ligne", "When slots were put online last; the desk's clock."),
+        "last_release_days": ("jours de la dernière mise en ligne", "Which days those slots were for."),
+        "message": ("message de l'administration", "What the administration writes in place of the form."),
+        "messages": ("messages du site", "What the platform tells its visitors in a frame of its own."),
+        "moved_to": ("déplacé vers", "Address that the desk's own leads to."),
+        "next_release": ("prochaine mise en ligne", "When slots are put online next; the desk's clock."),
+        "next_release_days": ("jours de la prochaine mise en ligne", "Which days those slots are for."),
+        "places": ("lieux", "How many places are listed."),
+        "public_link": ("lien public", "Whether the platform's list of public links has the desk."),
+        "title": ("intitulé", "Name of the procedure, as the platform writes it."),
+    }
+)
+"""Names that families use: French words for people, and what the text is. Others are shown as they are."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 

@@ -20,6 +20,7 @@ from guichets.cli import (
     evidence,
     export,
     exporter,
+    facts,
     hosts,
     nodes,
     probe,
@@ -48,6 +49,7 @@ app.add_typer(schedule.app, name="schedule")
 app.command()(demo.demo)
 app.command()(export.export)
 app.command()(exporter.exporter)
+app.command()(facts.facts)
 app.command("import")(contribute.import_)
 app.command()(nodes.nodes)
 app.command()(probe.probe)

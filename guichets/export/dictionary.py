@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from guichets.facts import NAMES
 from guichets.items import EXPORT_FIELDS
 from guichets.outcomes import Outcome
 
@@ -205,5 +206,13 @@ def render_dictionary() -> str:
         "Une erreur n'est jamais comptée comme « rien », ni une page inconnue comme un créneau.",
         "",
         "An error never counts as « nothing free », nor an unknown page as a slot.",
+        "",
+        "Ce que les pages disent d'autre est gardé par date, sans être exporté : `guichets facts` le montre.",
+        "",
+        "What else the pages tell is kept by date and not exported: `guichets facts` shows it.",
+        "",
+        "| fait / fact | sens | meaning |",
+        "|---|---|---|",
+        *(f"| `{name}` | {french} | {english} |" for name, (french, english) in NAMES.items()),
     ]
     return "\n".join(lines) + "\n"
