@@ -99,7 +99,7 @@ FAMILIES: dict[str, Rows] = {
     "troov": Rows(
         names=("captcha", "sessionid", "cf-turnstile-response"),
         patterns=(r"/reservations-session/(?P<secret>[^\s\"'<>/?]+)",),
-        headers=("x-gouv-handshake", "x-gouv-ck"),
+        headers=("x-gouv-handshake", "x-gouv-app-id", "x-gouv-csrf", "x-gouv-ck"),
     ),
     "ants": Rows(
         names=("antibot_token", "captcha_token"),

@@ -55,6 +55,10 @@ RULES_WITHOUT_A_PAGE = {  # a walk decides these from several pages; the crawl t
     "rdv_prefecture.fault.entry-url": "the catalogue refuses such an address first",
     "rdv_prefecture.moved.other-demarche": "told by the address that answered, whatever its page",
     "rdv_prefecture.unrecognised.out-of-order": "a page that is fine by itself came at the wrong moment",
+    "troov.closed.every-service": "a team none of whose services is open",
+    "troov.closed.service": "the desk's service among those of its team",
+    "troov.fault.entry-url": "no entry of the catalogue's is one",
+    "troov.unrecognised.service-not-listed": "a team without the desk's service",
 }
 
 WITHOUT_ANCHOR = {  # rule: why its page bears no anchor
