@@ -32,8 +32,19 @@ def export(
     dictionary: Annotated[
         bool, typer.Option("--dictionary", help="Print what each field means, and stop.")
     ] = False,
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public",
+            help="The open data instead: a folder of tables, delayed, without any slot; with --out.",
+        ),
+    ] = False,
 ) -> None:
     """Write observations out: one line per desk or counter visited, oldest first."""
+    if public:
+        chosen_too = [since, until, departements, desks, family, format_]
+        _export_public(out, dictionary=dictionary, alone=not any(chosen_too))
+        return
     from guichets.export import render_dictionary
 
     if dictionary:
@@ -71,6 +82,49 @@ def export(
             raise ArgumentError(f"--desks: the database knows no {', '.join(strangers)}")
         with closing(read_observations(connection, selection)) as rows:
             FORMATS[form](_counted(rows, out), stream)
+
+
+def _export_public(out: str, *, dictionary: bool, alone: bool) -> None:
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from guichets.cli._session import open_session
+    from guichets.errors import ArgumentError
+    from guichets.export.package import dictionary as dictionary_of_tables
+    from guichets.export.package import write_package
+    from guichets.export.public import TABLES
+    from guichets.statistics import Reports, bring_up_to_date, read_observatory, rules_in_force
+
+    if dictionary:
+        typer.echo(dictionary_of_tables(), nl=False)
+        return
+    if out == "-":
+        raise ArgumentError("--public writes a folder: name it with --out")
+    if not alone:
+        raise ArgumentError(
+            "--public writes all that may be published: no dates, desks or form can be chosen"
+        )
+    rules = rules_in_force()
+    console = Console(stderr=True, highlight=False)
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("tables"))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(out, total=None)
+        with open_session("writer") as connection:
+            connection.commit()
+            connection.autocommit = True
+            bring_up_to_date(connection)
+        with open_session("public") as connection:
+            connection.commit()
+            connection.autocommit = True
+            observatory = read_observatory(connection)
+        written = write_package(
+            Reports(observatory, rules),
+            Path(out),
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    typer.echo(f"{Path(out) / 'datapackage.json'}: {len(TABLES)} tables, {len(written)} files written")
 
 
 def _counted(rows: Iterator[dict[str, Any]], out: str) -> Iterable[dict[str, Any]]:

@@ -53,6 +53,7 @@ def report(
             bring_up_to_date(connection)
         progress.update(task, description="reading what may be published")
         with open_session("public") as connection:
+            connection.commit()
             connection.autocommit = True
             observatory = read_observatory(connection)
         progress.update(task, description="making pages")
