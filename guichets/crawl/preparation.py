@@ -100,4 +100,17 @@ def _sync(dsn: str) -> None:
             return
         row = connection.execute("SELECT now()").fetchone()
         assert row is not None  # it always yields one
-        database.sync_catalogue(connection, loaded, now=row[0])  # a wrong clock here changes nothing
+        done = database.sync_catalogue(connection, loaded, now=row[0])  # a wrong clock here changes nothing
+        if done.taken_back is not None and done.added + done.changed + done.closed + done.reopened:
+            folder, since = done.taken_back
+            logger.warning(
+                "the catalogue of %s replaces that of %s, which had replaced it on %s: %d desks closed, %d "
+                "opened, %d changed. Do two machines crawl with different catalogues?",
+                loaded.folder,
+                folder,
+                f"{since:%Y-%m-%d at %H:%M} UTC",
+                done.closed,
+                done.added + done.reopened,
+                done.changed,
+                extra={"action": "catalogue_taken_back"},
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,8 @@ class SyncReport:
     closed: int = 0  # left the files
     reopened: int = 0  # came back
     unchanged: int = 0
+    # Folder and instant of the version replaced, if ours had been in force before it and comes back now.
+    taken_back: tuple[str, datetime] | None = field(default=None, compare=False)
 
 
 def sync_catalogue(connection: psycopg.Connection, catalogue: Catalogue, now: datetime) -> SyncReport:
@@ -60,6 +62,7 @@ def _is_last_synced(connection: psycopg.Connection, catalogue: Catalogue) -> boo
 
 
 def _sync(connection: psycopg.Connection, catalogue: Catalogue, now: datetime) -> SyncReport:
+    taken_back = connection.execute(QUERIES["taken_back"], {"version": catalogue.version}).fetchone()
     _sync_departements(connection, catalogue)
     office_ids = _sync_offices(connection, (*catalogue.desks, *catalogue.channels))
     _sync_hosts(connection, catalogue)
@@ -75,7 +78,7 @@ def _sync(connection: psycopg.Connection, catalogue: Catalogue, now: datetime) -
             "desks": len(catalogue.desks),
         },
     )
-    return report
+    return replace(report, taken_back=(taken_back[0], taken_back[1]) if taken_back else None)
 
 
 def _sync_departements(connection: psycopg.Connection, catalogue: Catalogue) -> None:

@@ -5,6 +5,13 @@ SELECT pg_advisory_xact_lock(hashtextextended('guichets.sync_catalogue', 0));
 -- last_version --
 SELECT version, program, desks FROM catalogue_versions ORDER BY id DESC LIMIT 1;
 
+-- taken_back --
+-- Where the catalogue in force came from and when, if ours was in force before it: a return, not a change.
+SELECT latest.folder, latest.synced_at
+FROM (SELECT version, folder, synced_at FROM catalogue_versions ORDER BY id DESC LIMIT 1) AS latest
+WHERE latest.version <> %(version)s
+    AND EXISTS (SELECT FROM catalogue_versions AS earlier WHERE earlier.version = %(version)s);
+
 -- add_version --
 INSERT INTO catalogue_versions (version, program, folder, synced_at, desks)
 VALUES (%(version)s, %(program)s, %(folder)s, %(now)s, %(desks)s);

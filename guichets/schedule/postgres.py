@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 QUERIES = load_queries("guichets.schedule", "schedule.sql")
 ANSWER_SECONDS = 30.0  # longest wait for one statement: a cut network gives no sign
 CLAIM_BATCH = 8  # hosts claimed by one statement: 0.3 ms each alone, 0.1 ms each together
+ATTEMPTS = 3  # of a statement that deadlocked: who loses was rolled back, nothing of it happened
 QUEUE_DEPTH = 20  # hosts of the queue's head looked at to tell when the next one is due
 
 # The plan of a claim takes twice as long to make as to follow, and PostgreSQL would make it each time: the
@@ -287,6 +288,16 @@ class PostgresSchedule:
         return asked_at + self._lease_seconds * (1 - LEASE_MARGIN)
 
     async def _rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Run one named query; again when it and a sync of the catalogue waited for each other's rows."""
+        for _ in range(ATTEMPTS - 1):
+            with suppress(psycopg.errors.DeadlockDetected):
+                return await self._rows_once(query, **parameters)
+        try:
+            return await self._rows_once(query, **parameters)
+        except psycopg.errors.DeadlockDetected as error:
+            raise DatabaseUnreachable(f"PostgreSQL is busy: {query}: deadlock detected") from error
+
+    async def _rows_once(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         """Run one named query, connecting again when the last connection broke."""
         async with self._lock:
             try:
@@ -302,6 +313,8 @@ class PostgresSchedule:
                 ):
                     await cursor.execute(QUERIES[query], {**self._parameters, **parameters})
                     return await cursor.fetchall() if cursor.description else []
+            except psycopg.errors.DeadlockDetected:  # the connection is as good as before
+                raise
             except psycopg.OperationalError as error:
                 if self._connection is not None:
                     with suppress(psycopg.Error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from datetime import timedelta
 
@@ -119,3 +120,21 @@ def test_a_postgresql_that_restarts_while_a_worker_gets_ready_is_one_line(worksh
     assert result.status == 2
     assert "terminating connection due to administrator command" in result.log.splitlines()[-1]
     assert "Traceback" not in result.log
+
+
+def test_two_machines_with_different_catalogues_are_told_of_it(workshop: Workshop) -> None:
+    """The last one to start wins; who comes back to what was replaced says so in one line."""
+    box = workshop.sandbox(desks=2, departements=2, mixture="none")
+    database = workshop.database()
+    whole = workshop.crawler(box.catalogue, database)
+    less = workshop.folder("less")
+    for file in sorted(box.catalogue.glob("*.toml"))[1:]:
+        shutil.copy(file, less)
+    half = workshop.crawler(less, database)
+    assert "different catalogues" not in whole.run().log
+    assert "different catalogues" not in half.run().log  # a change, as when files are corrected
+    result = whole.run()
+    assert result.status == 0
+    (line,) = [line for line in result.log.splitlines() if "different catalogues" in line]
+    assert f"replaces that of {less}" in line
+    assert "0 desks closed, 1 opened, 0 changed" in line
