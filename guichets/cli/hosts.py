@@ -26,6 +26,7 @@ HOSTS_FIELDS = (
 )
 """The fields of ``--format csv|json``, in their order."""
 
+PIPED_WIDTH = 200  # into a file or a pipe, nothing is cut off to fit a screen
 LONGEST_PAUSE = timedelta(days=366)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "j": "days"}
 _EVENTS = {"refused": "refus", "paused": "pause", "resumed": "reprise", "forbidden": "interdit"}
@@ -179,7 +180,7 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     if not rows:
         console.print("Aucun hôte : le catalogue n’a pas encore été chargé (guichets catalogue sync).")
         return

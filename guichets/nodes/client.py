@@ -53,9 +53,12 @@ class Job:
 class Node:
     """One Scrapyd. Its methods raise NodeUnreachable or NodeError, in one line."""
 
-    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self, address: str, credentials: Credentials | None = None, *, file: Path | None = None
+    ) -> None:
         self.address = address.rstrip("/")
         self._credentials = credentials
+        self._file = file  # where they were looked for
 
     def name(self) -> str:
         """What it calls itself, as in its workers' names."""
@@ -142,7 +145,7 @@ class Node:
     def _refused(self, path: str, status: int) -> NodeError:
         if status == 401:
             hint = "its password is missing" if self._credentials is None else "it refuses the password"
-            return NodeError(f"node {self.address}: {hint}: see {credentials_file()}")
+            return NodeError(f"node {self.address}: {hint}: see {self._file or credentials_file()}")
         if status == 404:
             return NotOffered(f"node {self.address}: there is no {path.partition('?')[0]}")
         return NodeError(f"node {self.address}: {path.partition('?')[0]}: HTTP status {status}")
@@ -154,8 +157,10 @@ def open_nodes(addresses: Iterable[str] | None = None, credentials: Path | None 
     Raises ArgumentError for an address that cannot be one, or that holds a password.
     """
     given = [address.strip().rstrip("/") for address in addresses or configuration.read("GUICHETS_NODES")]
-    known = read_credentials(credentials_file(credentials))
-    return [Node(address, known.get(address)) for address in dict.fromkeys(map(check_address, given))]
+    file = credentials_file(credentials)
+    known = read_credentials(file)
+    addresses = dict.fromkeys(map(check_address, given))
+    return [Node(address, known.get(address), file=file) for address in addresses]
 
 
 def check_address(address: str) -> str:
