@@ -7,16 +7,17 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from statistics import quantiles
+from statistics import mean, median, quantiles
 from typing import Any
 
 from guichets import database
@@ -25,8 +26,8 @@ from guichets.database import embedded
 from guichets.items import new_probe_id
 from guichets.schedule.baseline import Pattern
 from guichets.schedule.lease import Selection
-from guichets.schedule.pace import JITTER
 from guichets.schedule.postgres import CLAIM_BATCH, PostgresSchedule
+from tests.bench.canned import HOSTS, serve_canned, write_catalogue
 from tests.crawl_fixtures import ROOT, clean_environment
 from tests.sandbox_fixtures import start_sandbox
 
@@ -42,8 +43,9 @@ def main() -> None:
         dsn = embedded.join(home)
         database.upgrade(dsn)
         _claims(dsn)
-        _national_round(dsn)
+        _national_round(home, dsn)
         _scale_out(home)
+        _processor_bound(home)
     finally:
         embedded.stop(home)
         shutil.rmtree(home, ignore_errors=True)
@@ -149,20 +151,20 @@ def claim_for_a_while(
     return asyncio.run(claim())
 
 
-def _national_round(dsn: str) -> None:
+def _national_round(home: Path, dsn: str) -> None:
     """1,500 desks on 120 hosts: what the schedule itself costs, from the first claim to the last release."""
     fill(dsn, hosts=120, desks=1500)
     began, cpu = time.monotonic(), time.process_time()
     hosts, desks = asyncio.run(_plan(dsn, visit=False))
     planned = time.monotonic() - began
     fill(dsn, hosts=120, desks=1500)
-    cpu, server = time.process_time(), _server_cpu(dsn)
+    cpu, server = time.process_time(), _server_cpu(home)
     visited = asyncio.run(_plan(dsn, visit=True))
     print(f"National round: {desks} desks on {hosts} hosts")
     print(f"  planned from the database in {planned:.2f} s   goal 1 s or less")
     print(
         f"  every claim, begin, finish and release of {visited[1]} visits: "
-        f"{time.process_time() - cpu:.1f} s of worker CPU, {_server_cpu(dsn) - server:.1f} s of PostgreSQL's"
+        f"{time.process_time() - cpu:.1f} s of worker CPU, {_server_cpu(home) - server:.1f} s of PostgreSQL's"
     )
 
 
@@ -199,96 +201,175 @@ def _schedule(dsn: str, worker: str) -> PostgresSchedule:
     )
 
 
-def _server_cpu(dsn: str) -> float:
-    """Seconds of processor time of the server's processes, where /proc tells."""
+def _server_cpu(home: Path) -> float:
+    """Seconds of processor time of that home's server so far, its ended sessions included (Linux)."""
+    postmaster = (home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
     total = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            name, _, rest = stat.read_text().partition(")")
-        except OSError:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
             continue
-        if name.endswith("(postgres"):
-            fields = rest.split()
+        if stat.parent.name == postmaster or fields[1] == postmaster:
             total += sum(map(int, fields[11:15]))
     return total / os.sysconf("SC_CLK_TCK")
 
 
 PACED_HOSTS = 16
-PACED_DELAY = 1.5
+PACED_DELAY = 5.0
+PACED_LATENCY_MS = 200
 
 
 def _scale_out(home: Path) -> None:
-    """Pace as the limit, then the processor as the limit: 1, 2, 4 workers on the same round."""
-    print(f"Scale-out: {PACED_HOSTS} hosts, {PACED_DELAY} s delay, the sandbox answers after 200 ms")
+    """Pace as the limit: 1, 2, 4 workers on one round; the bound is the most requests of a host × delay."""
+    print(
+        f"Pace as the limit: {PACED_HOSTS} hosts, {PACED_DELAY:.0f} s delay, answers in {PACED_LATENCY_MS} ms"
+    )
     for workers in (1, 2, 4):
         folder = Path(tempfile.mkdtemp(dir=home))
-        sandbox = start_sandbox(folder, desks=48, departements=PACED_HOSTS, mixture="none", latency=200)
+        sandbox = start_sandbox(
+            folder, desks=2 * PACED_HOSTS, departements=PACED_HOSTS, mixture="none", latency=PACED_LATENCY_MS
+        )
         try:
             sandbox.set_scene("*", "none-redirect", {"plannings": 1, "lists_one_planning": False})
-            _crawl(folder, sandbox.catalogue, workers=workers, delay=PACED_DELAY, hosts=PACED_HOSTS)
+            _crawl(folder, sandbox.catalogue, workers=workers, hosts=PACED_HOSTS)
             ledger = sandbox.ledger()
         finally:
             sandbox.stop()
         requests = Counter(line["host"] for line in ledger)
-        took = max(line["ended_monotonic"] for line in ledger) - min(
-            line["started_monotonic"] for line in ledger
-        )
+        starts: dict[str, list[float]] = defaultdict(list)
+        for line in ledger:
+            starts[line["host"]].append(line["started_monotonic"])
+        took = max(line["ended_monotonic"] for line in ledger) - min(map(min, starts.values()))
+        gaps = [later - one for times in starts.values() for one, later in pairwise(sorted(times))]
         bound = max(requests.values()) * PACED_DELAY
-        mean = PACED_DELAY * (1 + sum(JITTER) / 2)
         print(
-            f"  {workers} workers: makespan {took:6.1f} s = {took / bound:.2f} × requests × delay, "
-            f"{took / (max(requests.values()) * mean):.2f} × the same with its jitter   goal 1.05 or less"
+            f"  {workers} workers: {took:5.1f} s = {took / bound:.2f} × the bound   goal 1.05 or less; "
+            f"between requests {mean(gaps) / PACED_DELAY:.3f} × the delay, {min(gaps) / PACED_DELAY:.3f} at least"
         )
-    rates, costs = {}, {}
-    for workers in (1, 2):
-        folder = Path(tempfile.mkdtemp(dir=home))
-        sandbox = start_sandbox(folder, desks=400, departements=80, mixture="lives")
-        try:
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            _crawl(folder, sandbox.catalogue, workers=workers, delay=0, hosts=80 // workers)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            ledger = sandbox.ledger()
-        finally:
-            sandbox.stop()
-        took = max(line["ended_monotonic"] for line in ledger) - min(
-            line["started_monotonic"] for line in ledger
-        )
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        rates[workers], costs[workers] = len(ledger) / took, cpu / len(ledger)
+
+
+BOUND_DESKS = 1200
+BOUND_ROUNDS = 3
+
+
+def _processor_bound(home: Path) -> None:
+    """The processor as the limit: one worker, then two, on canned pages that cost next to nothing.
+
+    Three ratios, because sandbox or canned server, PostgreSQL and workers share the same two cores:
+    by the clock; by requests per second of the workers' own processor time, which is what two cores of their
+    own would give as long as neither waits for the other; and how often one did wait for the other.
+    """
+    folder = Path(tempfile.mkdtemp(dir=home))
+    sandbox = start_sandbox(folder, desks=1, departements=1, mixture="none")
+    rounds = []
+    try:
+        sandbox.set_scene("*", "none-redirect", {"plannings": 1, "lists_one_planning": False})
+        with serve_canned(sandbox.desks()[0]["url"]) as (port, answered):
+            catalogue = write_catalogue(folder / "canned", desks=BOUND_DESKS, port=port)
+            for number in range(BOUND_ROUNDS):
+                rounds.append([_bound(home, catalogue, answered, workers=workers) for workers in (1, 2)])
+                print(f"  round {number + 1}/{BOUND_ROUNDS}", file=sys.stderr)
+    finally:
+        sandbox.stop()
+    print(f"The processor as the limit: {BOUND_DESKS} desks, canned pages, {BOUND_ROUNDS} rounds, no start")
+    for index, workers in enumerate((1, 2)):
+        found = [pair[index] for pair in rounds]
         print(
-            f"  processor-bound, {workers} workers: {rates[workers]:5.0f} requests/s, {cpu:5.1f} s of CPU, "
-            f"start included; 6,000 requests: {6000 * cpu / len(ledger):.0f} s   goal 60 s or less"
+            f"  {workers} workers: {median(one.per_second for one in found):5.0f} requests/s; "
+            f"per request {1000 / median(one.per_cpu_second for one in found):.2f} ms of a worker, "
+            f"{median(one.server_ms for one in found):.2f} ms of PostgreSQL; waiting for another's lock "
+            f"{median(one.waiting for one in found):.1%} of the time"
         )
+    each = median(2 * two.per_cpu_second / one.per_cpu_second for one, two in rounds)
+    clock = median(two.per_second / one.per_second for one, two in rounds)
     print(
-        f"  two workers / one {rates[2] / rates[1]:5.2f} beside the sandbox; by CPU per request, on two "
-        f"cores of their own, {2 * costs[1] / costs[2]:.2f}   goal 1.70 or more"
+        f"  two workers / one: {each:.2f} with a core each   goal 1.70 or more; {clock:.2f} by the clock, "
+        f"all on {os.cpu_count()} cores with a load of {os.getloadavg()[0]:.1f}"
     )
 
 
-def _crawl(folder: Path, catalogue: Path, *, workers: int, delay: float, hosts: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a crawl as fast as the processor allows did."""
+
+    per_second: float
+    per_cpu_second: float  # of the workers' processor time, from the hundredth answer on
+    server_ms: float  # PostgreSQL's processor time per request
+    waiting: float  # share of looks at which a worker's session waited for a lock
+
+
+def _bound(home: Path, catalogue: Path, answered: Any, *, workers: int) -> Bound:
+    folder = Path(tempfile.mkdtemp(dir=home))
+    crawls = _start(
+        folder,
+        catalogue,
+        workers=workers,
+        settings={
+            "GUICHETS_HOST_DELAY": 0,
+            "GUICHETS_MAX_HOSTS": len(HOSTS) // workers,
+            "GUICHETS_ARCHIVE": False,
+            "EXTENSIONS": json.dumps(
+                {"tests.bench.meter.Meter": 1, "guichets.crawl.record.CrawlRecord": 500}
+            ),
+        },
+    )
+    before = answered.value
+    marks: list[tuple[float, int, float]] = []
+    looks = waits = 0
+    with database.connect("reader", dsn=embedded.join(folder / "home"), autocommit=True) as connection:
+        while any(crawl.poll() is None for crawl in crawls):
+            time.sleep(0.05)
+            count = answered.value - before
+            if count > 100 * workers:
+                marks.append((time.monotonic(), count, _server_cpu(folder / "home")))
+                row = connection.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                ).fetchone()
+                looks, waits = looks + workers, waits + (row[0] if row else 0)
+    _finish(folder, crawls)
+    most = marks[-1][1]
+    first, last = marks[0], next(mark for mark in marks if mark[1] >= 0.95 * most)
+    meters = [json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("meter-*.json")]
+    spent = sum(meter["requests"] / meter["per_cpu_second"] for meter in meters)
+    return Bound(
+        (last[1] - first[1]) / (last[0] - first[0]),
+        sum(meter["requests"] for meter in meters) / spent,
+        (last[2] - first[2]) / (last[1] - first[1]) * 1000,
+        waits / looks,
+    )
+
+
+def _crawl(folder: Path, catalogue: Path, *, workers: int, hosts: int) -> None:
+    settings = {"GUICHETS_HOST_DELAY": PACED_DELAY, "GUICHETS_MAX_HOSTS": max(1, hosts // workers)}
+    _finish(folder, _start(folder, catalogue, workers=workers, settings=settings))
+
+
+def _start(
+    folder: Path, catalogue: Path, *, workers: int, settings: Mapping[str, object]
+) -> list[subprocess.Popen[bytes]]:
     home = folder / "home"
-    server = embedded.join(home)
-    database.upgrade(server)
+    database.upgrade(embedded.join(home))
     environment = {
         **clean_environment(),
         "GUICHETS_CATALOGUE": str(catalogue),
         "GUICHETS_HOME": str(home),
         "PYTHONPATH": str(ROOT),
     }
-    settings = {
-        "GUICHETS_HOST_DELAY": delay,
-        "GUICHETS_CONTROL_URLS": "",
-        "GUICHETS_MAX_HOSTS": max(1, hosts // workers),
-        "LOG_LEVEL": "WARNING",
-    }
     words = [sys.executable, "-m", "scrapy", "crawl", "ezbooking"]
-    for name, value in settings.items():
+    for name, value in {"GUICHETS_CONTROL_URLS": "", "LOG_LEVEL": "ERROR", **settings}.items():
         words += ["-s", f"{name}={value}"]
-    crawls = [subprocess.Popen(words, cwd=ROOT, env=environment) for _ in range(workers)]
+    return [
+        subprocess.Popen([*words, "-s", f"BENCH_OUT={folder}/meter-{number}.json"], cwd=ROOT, env=environment)
+        for number in range(workers)
+    ]
+
+
+def _finish(folder: Path, crawls: list[subprocess.Popen[bytes]]) -> None:
     for crawl in crawls:
         if crawl.wait() != 0:
             raise RuntimeError(f"a crawl of the bench ended with status {crawl.returncode}")
-    embedded.stop(home)
+    embedded.stop(folder / "home")
 
 
 if __name__ == "__main__":
