@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 CONTENT_TYPE = "text/plain; charset=utf-8"
 
+COMMITTED = b"committed"
+"""What the last record of a replay or an import holds: the rows of the notes before it were written."""
+
 # The counter comes last, because it is the platform's own key and may hold anything.
 _LINE = re.compile(r"([0-9a-f]{64}) ([^ \n]+) ([^ \n]+) ([^ \n]+)(?: (.*))?", re.DOTALL)
 

@@ -117,7 +117,7 @@ def _summary(found: Check, breaks: int) -> str:
     kinds = ", ".join(f"{count} {standing}" for standing, count in found.rows.items()) or "none"
     text = f"Rows: {kinds}. Pages read again: {found.pages}. Breaks: {breaks}."
     if found.orphans:
-        text += f" Notes of killed workers without a row: {found.orphans}."
+        text += f" Notes of killed writers without a row: {found.orphans}."
     return text
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from guichets.items import Evidence, Observation
     from spiders.base import DeskSpider
 
-WORKER = "import"
 PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9._-]{1,39}")
 
 
@@ -119,6 +118,7 @@ def _keep(
     from guichets import configuration
     from guichets.database.observations import insert_observations
     from guichets.evidence import ArchiveWriter
+    from guichets.proof import IMPORT_WORKER
     from guichets.rows import note_of, record_of
 
     kept: list[tuple[Observation, bool]] = []
@@ -130,7 +130,7 @@ def _keep(
             kept.append((_observe(found, (), desk, family, contributor), False))
     if not new:
         return kept
-    with ArchiveWriter(home, WORKER, now=lambda: datetime.now(UTC)) as archive:
+    with ArchiveWriter(home, IMPORT_WORKER, now=lambda: datetime.now(UTC)) as archive:
         for found in new.values():
             refs = [archive.write_exchange(exchange) for exchange in found.kept]
             evidence = tuple(_evidence(found, refs, place) for place in found.pages)
@@ -145,8 +145,9 @@ def _keep(
             records.append(record)
             kept.append((observation, True))
         archive.sync()
-    insert_observations(connection, records)
-    connection.commit()
+        insert_observations(connection, records)
+        connection.commit()
+        archive.write_committed()
     return kept
 
 
@@ -164,6 +165,7 @@ def _observe(
 ) -> Observation:
     from guichets.catalogue import departements
     from guichets.items import Observation
+    from guichets.proof import IMPORT_WORKER
     from guichets.visit import verdict_fields
     from pipelines.validate import validate
 
@@ -179,7 +181,7 @@ def _observe(
             http_status=found.http_status,
             evidence=evidence,
             parser=family.parser,
-            worker=WORKER,
+            worker=IMPORT_WORKER,
             host=desk.host,
             contributor=contributor,
             **verdict_fields(found.reading, departements()[desk.departement].zone),

@@ -75,6 +75,7 @@ def _replay_and_apply(selection: Selection, note: str | None) -> tuple[Replay, E
     from guichets import configuration
     from guichets.cli._session import open_session
     from guichets.evidence import ArchiveWriter
+    from guichets.proof import REPLAY_WORKER
     from guichets.replay import apply
     from guichets.replay.visits import QUERIES
 
@@ -85,9 +86,10 @@ def _replay_and_apply(selection: Selection, note: str | None) -> tuple[Replay, E
         found = _run(connection, selection)
         if not found.changes:
             return found, None
-        with ArchiveWriter(configuration.home(), "replay", now=lambda: datetime.now(UTC)) as archive:
+        with ArchiveWriter(configuration.home(), REPLAY_WORKER, now=lambda: datetime.now(UTC)) as archive:
             erratum = apply(connection, archive, found.changes, note=note)
             connection.commit()
+            archive.write_committed()
         return found, erratum
 
 

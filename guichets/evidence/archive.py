@@ -35,7 +35,7 @@ from guichets.evidence.payload_index import Archived, PayloadIndex
 from guichets.evidence.reader import ArchiveReader
 from guichets.evidence.storage import Appending, ArchiveFile, Place
 from guichets.evidence.warc import format_warc_date, parse_warc_date
-from guichets.note import CONTENT_TYPE, Note
+from guichets.note import COMMITTED, CONTENT_TYPE, Note
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024  # a file grows to this and one exchange more
 REFER_BACK = timedelta(days=30)  # then a page is stored whole again, so that retention stays a local decision
@@ -116,6 +116,21 @@ class ArchiveWriter:
             place = target.end_member()
         sha256 = hashlib.sha256(body).hexdigest()
         return EvidenceRef(file.relative, place.offset, place.length, sha256, record_id, place.digest)
+
+    def write_committed(self) -> None:
+        """Say that the rows of all notes so far are in the database.
+
+        For whoever writes its notes first and its rows in one transaction. Where this is missing, it was
+        killed in between, and its notes claim nothing.
+        """
+        fields = [
+            ("WARC-Record-ID", f"<{self._make_id()}>"),
+            ("WARC-Date", format_warc_date(self._now())),
+            ("Content-Type", CONTENT_TYPE),
+        ]
+        with self._current_file().appending() as target:
+            pack_record(target, "metadata", fields, body=COMMITTED)
+            target.end_member()
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""

@@ -152,6 +152,7 @@ class PayloadIndex:
 
     def forget_before(self, day: date) -> None:
         """Drop what was archived before a day, heads of requests included."""
+        self._execute("PRAGMA secure_delete=ON", ())
         self._execute("DELETE FROM exchange WHERE day < ?", (day.isoformat(),))
         self._execute("DELETE FROM known WHERE exchange NOT IN (SELECT id FROM exchange)", ())
 

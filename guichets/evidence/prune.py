@@ -29,7 +29,7 @@ from guichets.evidence.layout import (
 from guichets.evidence.members import read_members
 from guichets.evidence.payload_index import PayloadIndex
 from guichets.evidence.record_list import read_list, write_whole
-from guichets.evidence.seal import read_seals, sealed_files
+from guichets.evidence.seal import only_one_keeper, read_seals, sealed_files
 from guichets.evidence.tombstone import Tombstone, kept_file, present_file, read_tombstone
 from guichets.evidence.verify import compare_file, kept_entries
 from guichets.evidence.warc import WarcRecord, parse_record
@@ -85,7 +85,9 @@ def plan_prune(
 
     ``keep``: references that must stay readable whatever their age; ``keep_ids``: record ids likewise.
     """
-    cutoff = now.astimezone(UTC).date() - timedelta(days=retention_days)
+    # a crawl under way may repeat a page of the last month: however short retention is, that stays
+    kept_for = max(timedelta(days=retention_days), REFER_BACK + timedelta(days=1))
+    cutoff = now.astimezone(UTC).date() - kept_for
     days = [seal.day for seal in read_seals(home)]
     old = {path.name: path for day in days if day < cutoff for path in sealed_files(home, day)}
     records = {name: list(_present_records(path)) for name, path in old.items()}
@@ -116,6 +118,11 @@ def carry_out(home: Path, plan: PrunePlan, *, now: datetime) -> None:
     Raises BrokenRecord, before anything is touched, when one of them does not verify: pruning must not bury
     a break.
     """
+    with only_one_keeper(home):
+        _carry_out(home, plan, now)
+
+
+def _carry_out(home: Path, plan: PrunePlan, now: datetime) -> None:
     for file in plan.files:
         path = home / file.file
         stone = read_tombstone(path)
@@ -138,12 +145,16 @@ def _prune_file(home: Path, plan: FilePlan, cutoff: date, now: datetime) -> None
     old = present_file(path)
     if old is None:
         return
+    present = {entry.offset for entry in read_list(path)} if before is None else before.kept.keys()
+    keep = plan.keep & present
+    if before is not None and keep == present:
+        return  # another pruning did it between plan and lock
     number = 1 if before is None else before.number + 1
     kept: dict[int, int] = {}
-    if plan.keep:
+    if keep:
         with kept_file(path, number).open("wb") as target, old.open("rb") as source:
             for entry in read_list(path):
-                if entry.offset in plan.keep:
+                if entry.offset in keep:
                     source.seek(entry.offset if before is None else before.kept[entry.offset])
                     kept[entry.offset] = target.tell()
                     target.write(source.read(entry.length))

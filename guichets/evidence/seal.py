@@ -120,7 +120,7 @@ def seal_until(home: Path, now: datetime) -> list[Seal]:
     or was left torn (run repair first); days before it are sealed.
     """
     new: list[Seal] = []
-    with _only_one_sealer(home):
+    with only_one_keeper(home):
         seals = read_seals(home)
         last = seals[-1].day if seals else date.min
         previous = seals[-1].seal if seals else FIRST_PREVIOUS
@@ -189,7 +189,8 @@ def _sum_day(home: Path, day: date) -> tuple[int, str]:
 
 
 @contextmanager
-def _only_one_sealer(home: Path) -> Iterator[None]:
+def only_one_keeper(home: Path) -> Iterator[None]:
+    """Seals and prunings wait for each other: two at once would write the same files."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / f".{SEALS_NAME}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -20,7 +20,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from guichets.database.queries import load_queries
-from guichets.evidence.errors import ArchiveError, EvidenceError, RecordPruned
+from guichets.evidence.errors import ArchiveError, BrokenRecord, EvidenceError, RecordPruned
 from guichets.evidence.layout import (
     PRUNED_MARK,
     archived_days,
@@ -36,13 +36,17 @@ from guichets.evidence.seal import sealed_files
 from guichets.evidence.tombstone import present_file
 from guichets.evidence.verify import Break, BreakKind
 from guichets.evidence.warc import WarcRecord
-from guichets.note import parse_note
+from guichets.note import COMMITTED, parse_note
 from guichets.proof.holds import refs_of
 from guichets.rows import row_digest
 
 QUERIES = load_queries("guichets.proof", "proof.sql")
 ROWS_PER_FETCH = 1_000
 NEVER_ARCHIVED_RULE = "observer.archive"  # of guichets.crawl.faults, which the core may not import
+REPLAY_WORKER, IMPORT_WORKER = (
+    "replay",
+    "import",
+)  # they write their notes, then all rows at once, then say so
 LAST_NOTES = 16  # of a killed worker's file: observations on their way from the archive to the spool
 """A kill between the two leaves a note that claims nothing. Observations go through four at a time."""
 
@@ -62,7 +66,7 @@ class Check:
 
     rows: Counter[Standing] = field(default_factory=Counter)
     pages: int = 0
-    orphans: int = 0  # notes whose worker was killed before it could write the row
+    orphans: int = 0  # notes whose writer was killed before it could write the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,8 @@ def _check_row(
         yield Break(BreakKind.NO_PROOF, place, "the archive holds no note of it")
     try:
         refs = refs_of(row["evidence"])
-    except (KeyError, TypeError, AttributeError):
-        yield Break(BreakKind.ROW_EDITED, place, "its evidence is not a list of responses")
+    except BrokenRecord as problem:
+        yield Break(BreakKind.ROW_EDITED, place, str(problem))
         return
     was_pruned = False
     for ref in refs:
@@ -153,7 +157,7 @@ def _check_row(
             found.pages += 1
         except RecordPruned:
             was_pruned = True
-        except (EvidenceError, OSError, TypeError, AttributeError) as problem:
+        except (EvidenceError, OSError) as problem:
             yield Break(BreakKind.PAGE_BROKEN, place, str(problem))
     found.rows[Standing.PRUNED if was_pruned else Standing.PROVED] += 1
 
@@ -192,8 +196,12 @@ def _read_notes(home: Path, since: date | None, desks: frozenset[str], killed: s
         if since is not None and day < since:
             continue
         for path in sorted({*files_of_day(home, day), *sealed_files(home, day)}):
-            last: deque[str] = deque(maxlen=LAST_NOTES)
+            worker = name_parts(path.name)[0]
+            is_at_once = worker in (REPLAY_WORKER, IMPORT_WORKER)
+            last: deque[str] = deque(maxlen=None if is_at_once else LAST_NOTES)
             for offset, record in _sound_records(reader, path):
+                if is_at_once and record.block == COMMITTED:
+                    last.clear()
                 name = record.record_id.removeprefix("urn:uuid:")
                 if since is not None and record.date.date() < since:
                     continue
@@ -204,7 +212,7 @@ def _read_notes(home: Path, since: date | None, desks: frozenset[str], killed: s
                 place = f"{relative_name(home, path)}@{offset}"
                 notes[name] = _Noted((*digests, note.row), place, note.desk, False)
                 last.append(name)
-            if name_parts(path.name)[0] in killed:
+            if is_at_once or worker in killed:
                 for name in last:
                     known = notes[name]
                     notes[name] = _Noted(known.digests, known.place, known.desk, True)

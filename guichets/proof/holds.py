@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 
 from guichets.database.queries import load_queries
+from guichets.evidence.errors import BrokenRecord
 from guichets.evidence.exchange import EvidenceRef
 from guichets.items import new_probe_id
 
@@ -64,5 +65,16 @@ def held(connection: psycopg.Connection[Any], today: date) -> Iterator[tuple[str
 
 
 def refs_of(evidence: list[dict[str, Any]]) -> list[EvidenceRef]:
-    """The archived ones of the responses a row rests on."""
-    return [EvidenceRef(**{name: part[name] for name in REF_FIELDS}) for part in evidence if part.get("file")]
+    """The archived ones of the responses a row rests on. Raises BrokenRecord for what no crawl wrote."""
+    try:
+        refs = [
+            EvidenceRef(**{name: part[name] for name in REF_FIELDS}) for part in evidence if part.get("file")
+        ]
+    except (KeyError, TypeError, AttributeError):
+        raise BrokenRecord("the row's evidence is not a list of responses") from None
+    for ref in refs:
+        numbers = (ref.offset, ref.length)
+        texts = (ref.file, ref.sha256, ref.record_id, ref.digest)
+        if not all(type(one) is int for one in numbers) or not all(type(one) is str for one in texts):
+            raise BrokenRecord("the row's evidence does not say where its responses stand")
+    return refs

@@ -154,7 +154,7 @@ def test_a_note_a_killed_worker_wrote_last_is_told_and_no_break(proved: Proved, 
         connection.execute("UPDATE crawls SET finished_at = NULL WHERE worker = %s", [last["worker"]])
     status, out, err = run("evidence", "verify")
     assert (status, out) == (0, "")
-    assert "Notes of killed workers without a row: 1." in err
+    assert "Notes of killed writers without a row: 1." in err
 
 
 def test_rows_of_another_machines_archive_are_left_to_it(proved: Proved, run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import guichets.replay  # noqa: F401 - so that what is patched is there
 import spiders.ezbooking as ezbooking
 from guichets.outcomes import Outcome
 from guichets.page import Page, Reading
@@ -61,7 +63,7 @@ def test_the_readers_that_made_the_week_change_nothing_in_it(week: Week, replay:
 
 
 def test_a_wrong_rule_then_the_right_one_restores_every_outcome(
-    week: Week, replay: Run, wrong_rule: Callable[[pytest.MonkeyPatch], None]
+    week: Week, replay: Run, run: Run, wrong_rule: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     before, stored = week.in_force(), week.rows("SELECT * FROM observations ORDER BY id")
     lines = mistaken(week)
@@ -90,6 +92,9 @@ def test_a_wrong_rule_then_the_right_one_restores_every_outcome(
         figure_key(f): (f["before"], f["after"]) for f in second["figures"]
     }
     assert first["figures"]
+    status, out, err = run("evidence", "verify")
+    assert (status, out) == (0, ""), out
+    assert f"{len(stored) + 2 * first['changes']['observations']} proved" in err
     # nothing was overwritten: all that was stored is still there, to the letter
     after = {row["id"]: row for row in week.rows("SELECT * FROM observations")}
     assert [after[row["id"]] for row in stored] == stored
@@ -106,6 +111,43 @@ def test_a_second_apply_changes_nothing(
     assert (status, "Rien ne change" in out) == (0, True)
     assert week.rows("SELECT id FROM observations ORDER BY id") == before
     assert len(week.rows("SELECT * FROM errata")) == 1
+
+
+def test_a_replay_killed_before_its_rows_were_written_claims_nothing(
+    week: Week,
+    replay: Run,
+    run: Run,
+    wrong_rule: Callable[[pytest.MonkeyPatch], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = week.in_force()
+    with monkeypatch.context() as patch:
+        wrong_rule(patch)
+        # by its module: the package's own attribute of that name is the function
+        patch.setattr(sys.modules["guichets.replay.apply"], "insert_observations", die)
+        with pytest.raises(Killed):
+            replay("--apply")
+    assert week.in_force() == before
+    status, out, err = run("evidence", "verify")
+    assert (status, out) == (0, ""), out
+    assert "Notes of killed writers without a row:" in err
+
+    wrong_rule(monkeypatch)
+    assert replay("--apply")[0] == 0
+    assert run("evidence", "verify")[0] == 0
+    with week.database.connect() as connection:
+        deleted = connection.execute("DELETE FROM observations WHERE supersedes IS NOT NULL").rowcount
+    status, out, _ = run("evidence", "verify")
+    assert (status, out.count("row missing")) == (1, deleted)
+    assert deleted > 100
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def die(*_: object) -> None:
+    raise Killed
 
 
 def test_a_dry_run_shows_the_changes_and_writes_nothing(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +12,11 @@ import pytest
 from evidence_builders import START, Hand, exchange, page_bytes, write_noted
 
 from guichets.evidence import ArchiveReader, ArchiveWriter, EvidenceRef
+from guichets.evidence.archive import INDEX_NAME
 from guichets.evidence.errors import BrokenRecord, RecordPruned
 from guichets.evidence.layout import archive_folder
 from guichets.evidence.prune import RETENTION_DAYS, carry_out, plan_prune
-from guichets.evidence.seal import seal_until
+from guichets.evidence.seal import only_one_keeper, seal_until
 from guichets.evidence.verify import verify
 
 LATER = START + timedelta(days=RETENTION_DAYS + 2)
@@ -124,3 +128,45 @@ def test_page_is_stored_whole_again_after_a_month(tmp_path: Path) -> None:
             revisits.append(ArchiveReader(tmp_path).read_page(ref).is_revisit)
             hand.forward(days=10)
     assert revisits == [False, True, True] * 3
+
+
+def test_two_prunings_at_once_are_as_one(tmp_path: Path) -> None:
+    refs = archive_days(tmp_path)
+    later = START + timedelta(days=500)
+    plans = [plan_prune(tmp_path, now=later, keep=[refs[0][0]]) for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(carry_out, tmp_path, plan, now=later) for plan in plans]:
+            done.result()
+    assert list(verify(tmp_path)) == []
+    assert is_readable(tmp_path, refs[0][0])
+    assert not is_readable(tmp_path, refs[1][1])
+
+
+def test_pruning_waits_for_a_seal_under_way(tmp_path: Path) -> None:
+    archive_days(tmp_path)
+    plan = plan_prune(tmp_path, now=START + timedelta(days=500))
+    with ThreadPoolExecutor() as pool, only_one_keeper(tmp_path):
+        waiting = pool.submit(carry_out, tmp_path, plan, now=START + timedelta(days=500))
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        assert list(tmp_path.rglob("*.pruned")) == []
+
+
+def test_heads_of_pruned_pages_leave_the_index_too(tmp_path: Path) -> None:
+    archive_days(tmp_path)
+    index = archive_folder(tmp_path) / INDEX_NAME
+    assert b"eZSESSID" in index.read_bytes()
+    later = START + timedelta(days=500)
+    carry_out(tmp_path, plan_prune(tmp_path, now=later), now=later)
+    with closing(sqlite3.connect(index)) as connection:
+        for table in ("exchange", "known"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    assert b"eZSESSID" not in index.read_bytes()
+
+
+def test_a_page_a_crawl_may_still_repeat_stays_whatever_the_retention(tmp_path: Path) -> None:
+    refs = archive_days(tmp_path, days=1)
+    for days, is_kept in ((29, True), (32, False)):
+        now = START + timedelta(days=days)
+        carry_out(tmp_path, plan_prune(tmp_path, now=now, retention_days=1), now=now)
+        assert is_readable(tmp_path, refs[0][0]) == is_kept
