@@ -145,9 +145,9 @@ def _prune_file(home: Path, plan: FilePlan, cutoff: date, now: datetime) -> None
     old = present_file(path)
     if old is None:
         return
-    present = {entry.offset for entry in read_list(path)} if before is None else before.kept.keys()
+    present = {entry.offset for entry in read_list(path)} if before is None else set(before.kept)
     keep = plan.keep & present
-    if before is not None and keep == present:
+    if before is not None and len(keep) == len(present):
         return  # another pruning did it between plan and lock
     number = 1 if before is None else before.number + 1
     kept: dict[int, int] = {}

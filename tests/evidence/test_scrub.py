@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guichets import catalogue
 from guichets.evidence.scrub import (
     EVERY_FAMILY,
     FAMILIES,
@@ -117,6 +118,10 @@ def test_scrubbing_twice_changes_nothing_more() -> None:
     once = scrub_html('<input name="CTX" value="abcdefgh"> trhId_55 Bearer abcdefgh123', "rdv_prefecture")
     assert scrub_html(once, "rdv_prefecture") == once
     assert SCRUBBED in once
+
+
+def test_every_family_of_the_catalogue_has_rows() -> None:
+    assert set(FAMILIES) == set(catalogue.FAMILIES)
 
 
 def test_family_without_rows_is_not_exported() -> None:
