@@ -26,6 +26,7 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "booking_link": ("lien de réservation", "Path the landing page leads to; `none`: no link."),
         "captcha": ("captcha", "Kind and era of the human check."),
+        "changed_on": ("formulaire modifié le", "Day of the form's last change, as the platform says."),
         "closed_since": ("fermé depuis", "Date of closing, as the platform writes it."),
         "conditions": ("conditions", "The administration's own text: who may come, what to bring."),
         "framework": ("logiciel du site", "Versions of the site's libraries, as its addresses tell."),
@@ -40,8 +41,11 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "moved_to": ("déplacé vers", "Address that the desk's own leads to."),
         "next_release": ("prochaine mise en ligne", "When slots are put online next; the desk's clock."),
         "next_release_days": ("jours de la prochaine mise en ligne", "Which days those slots are for."),
+        "number": ("numéro", "Number of the procedure."),
         "places": ("lieux", "How many places are listed."),
         "public_link": ("lien public", "Whether the platform's list of public links has the desk."),
+        "published_on": ("publié le", "Day the procedure was published."),
+        "state": ("état", "State of the procedure, in the platform's word."),
         "title": ("intitulé", "Name of the procedure, as the platform writes it."),
     }
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from hashlib import blake2b
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 from zoneinfo import ZoneInfo
@@ -162,6 +163,15 @@ class Probe(ABC):
             http_status=self._status,
             latency_ms=self._latency_ms,
         )
+
+
+def is_drawn(desk_id: str, now: datetime, one_in: int) -> bool:
+    """Whether this hour is one of those, one in so many, in which a desk is asked for something more.
+
+    Drawn from the desk and the hour, so that a visit read again from the archive draws the same.
+    """
+    hour = f"{desk_id} {now.astimezone(UTC):%Y-%m-%dT%H}"
+    return int.from_bytes(blake2b(hour.encode(), digest_size=4).digest()) % one_in == 0
 
 
 def desk_reading(counters: Sequence[Reading]) -> Reading:

@@ -32,9 +32,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property, lru_cache
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -45,6 +44,7 @@ from guichets.gate import Allow, Gate
 from guichets.items import DESK_TIME, Slot
 from guichets.outcomes import RATED, Outcome
 from guichets.page import Page, Reading, read_transport, text_lines, visible_text
+from guichets.visit import is_drawn
 from spiders.base import DeskSpider, Probe, ProbeStopped
 
 DEMARCHE = r"/rdvpref/reservation/demarche/\d+"
@@ -721,7 +721,7 @@ class RdvPrefectureSpider(DeskSpider):
                 reading, outcome=Outcome.UNRECOGNISED, rule="rdv_prefecture.unrecognised.out-of-order"
             )
         reading = _with_facts(reading, landing.facts)
-        if reading.outcome is Outcome.CAPTCHA and is_canary_due(probe.desk.id, probe.now()):
+        if reading.outcome is Outcome.CAPTCHA and is_drawn(probe.desk.id, probe.now(), CANARY_ONE_IN):
             reading = await self._look_behind_captcha(probe, f"{base}creneau/", reading)
         probe.conclude(reading)
 
@@ -742,9 +742,3 @@ class RdvPrefectureSpider(DeskSpider):
 def _with_facts(reading: Reading, facts: tuple[tuple[str, str], ...]) -> Reading:
     """The reading with these facts besides; its own come last and hold."""
     return replace(reading, facts=tuple({**dict(facts), **dict(reading.facts)}.items()))
-
-
-def is_canary_due(desk: str, now: datetime) -> bool:
-    """Whether this hour is one of those in which the desk's captcha is looked behind: one in fifty."""
-    hour = f"{desk} {now.astimezone(UTC):%Y-%m-%dT%H}"
-    return int.from_bytes(blake2b(hour.encode(), digest_size=4).digest()) % CANARY_ONE_IN == 0

@@ -52,6 +52,7 @@ RULES_WITHOUT_A_PAGE = {  # a walk decides these from several pages; the crawl t
     "ezbooking.unrecognised.conditions-again": "the conditions came twice",
     "ezbooking.unrecognised.counters-again": "the counters came twice",
     "ezbooking.unrecognised.out-of-order": "a page that is fine by itself came at the wrong moment",
+    "demarche_numerique.fault.entry-url": "the catalogue refuses such an address first",
     "rdv_prefecture.fault.entry-url": "the catalogue refuses such an address first",
     "rdv_prefecture.moved.other-demarche": "told by the address that answered, whatever its page",
     "rdv_prefecture.unrecognised.out-of-order": "a page that is fine by itself came at the wrong moment",

@@ -18,8 +18,8 @@ from guichets.sandbox.families.rdv_prefecture import displayed_week
 from guichets.sandbox.plans import draw_desks, draw_hosts
 from guichets.sandbox.play import Play
 from guichets.sandbox.timing import SimulatedClock
-from guichets.visit import verdict_fields
-from spiders.rdv_prefecture import CANARY_ONE_IN, RdvPrefectureSpider, is_canary_due, read_page
+from guichets.visit import is_drawn, verdict_fields
+from spiders.rdv_prefecture import CANARY_ONE_IN, RdvPrefectureSpider, read_page
 from tests.spiders.page_table import Expected, expected_pages
 
 URL = "https://www.rdv-prefecture.interieur.gouv.fr/rdvpref/reservation/demarche/3771/"
@@ -99,8 +99,12 @@ DESK = Desk(
     label="Essai",
     url=URL,
 )
-DUE = next(at for hours in range(5_000) if is_canary_due(DESK.id, at := START + timedelta(hours=hours)))
-NOT_DUE = next(at for hours in range(99) if not is_canary_due(DESK.id, at := START + timedelta(hours=hours)))
+DUE = next(
+    at for hours in range(5_000) if is_drawn(DESK.id, at := START + timedelta(hours=hours), CANARY_ONE_IN)
+)
+NOT_DUE = next(
+    at for hours in range(99) if not is_drawn(DESK.id, at := START + timedelta(hours=hours), CANARY_ONE_IN)
+)
 FORM = form_of(3771, "iso")
 LANDING, CONDITIONS = pages.landing_page(FORM), pages.conditions_page(FORM, conditions="a")
 WEEK = pages.Week(
@@ -160,10 +164,10 @@ def test_failure_behind_the_captcha_changes_nothing() -> None:
 
 def test_captcha_is_looked_behind_once_in_fifty_hours() -> None:
     hours = [START + timedelta(hours=hour) for hour in range(20_000)]
-    due = sum(is_canary_due("38-essai", at) for at in hours)
+    due = sum(is_drawn("38-essai", at, CANARY_ONE_IN) for at in hours)
     assert len(hours) / due == pytest.approx(CANARY_ONE_IN, rel=0.15)
     paris = ZoneInfo("Europe/Paris")
-    assert is_canary_due(DESK.id, DUE.astimezone(paris))
+    assert is_drawn(DESK.id, DUE.astimezone(paris), CANARY_ONE_IN)
 
 
 def test_landing_in_place_of_the_conditions_is_out_of_order() -> None:
