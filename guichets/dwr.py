@@ -126,6 +126,7 @@ _TOKEN = re.compile(
     r"|(?P<mark>[\[\]{}(),:;=])|(?P<end>$))",
     re.ASCII,
 )
+_PLAIN_LIST = re.compile(r"\s*(?:\"[ !#-\[\]-~]*\",)*\"[ !#-\[\]-~]*\"\]")  # what follows the first bracket
 _OPEN_STRING = re.compile(r"\s*(?:\"(?:[^\"\\\n]|\\.)*|'(?:[^'\\\n]|\\.)*)\\?$|\s*-$", re.ASCII)
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _PLAIN_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -296,11 +297,20 @@ class _Reader:
             self._advance()
             return self._date() if token == "new" else self._known(token)
         if self._is("["):
-            return self._items("[", "]", depth + 1)
+            return self._plain_list() or self._items("[", "]", depth + 1)
         if self._is("{"):
             return self._object(depth + 1)
         self._stop("a value expected")
         return None
+
+    def _plain_list(self) -> list[str]:
+        """The common case, a long list of plain texts, at once; empty when it is not that."""
+        found = _PLAIN_LIST.match(self._text, self._place)
+        if found is None:
+            return []
+        self._place = found.end()
+        self._advance()
+        return found[0].strip()[1:-2].split('","')
 
     def _object(self, depth: int) -> dict[str, Any]:
         self._take("{")

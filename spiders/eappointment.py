@@ -459,8 +459,10 @@ def read_days(page: Page) -> Told:
 def _read_day(text: Any) -> date | None:
     if not isinstance(text, str) or _DAY.fullmatch(text) is None:
         return None
-    year, month, day = map(int, text.split("-"))
-    return _date(year, month, day)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def read_hours(page: Page) -> Told:
