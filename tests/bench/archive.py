@@ -43,6 +43,7 @@ def main() -> None:
             sandbox.stop()
         _bytes(home / "home")
         _memory(home)
+        _writer_memory(home)
 
 
 def _rates(sandbox: RunningSandbox, home: Path) -> None:
@@ -91,7 +92,33 @@ def _memory(home: Path) -> None:
         )
         extra.append(with_archive - without)
         print(f"  {label:<22}without {without:6.0f}   with archive {with_archive:6.0f}")
-    print(f"  the archive adds      {extra[0]:.0f} and {extra[1]:.0f}   a page is held while it is packed")
+    print(f"  the archive adds      {extra[0]:.0f} and {extra[1]:.0f}")
+
+
+WRITE = """
+import os, resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from guichets.evidence import ArchiveWriter, Exchange
+now = datetime.now(UTC)
+body = os.urandom(int(sys.argv[2]))  # nothing to compress, and nothing else made on the way
+head = ((b"Content-Type", b"text/html"),)
+sent = Exchange(method="GET", url="http://a.example/", request_headers=head, status=200,
+                response_headers=head, raw_body=body, started_at=now, finished_at=now)
+with ArchiveWriter(Path(sys.argv[1]), "bench", now=lambda: now) as writer:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    writer.write_exchange(sent)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def _writer_memory(home: Path) -> None:
+    """What writing takes beyond the page itself, which the crawl holds anyway."""
+    print("Memory that archiving one page takes beyond the page, MB")
+    for label, size in (("page of 10 kB", SMALL_BYTES), ("page of 20 MB", 20_000_000)):
+        command = [sys.executable, "-c", WRITE, str(home / f"writer-{size}"), str(size)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        print(f"  {label:<22}{int(done.stdout) / 1024:6.1f}")
 
 
 def _peak(home: Path, size: int, *, archive: bool) -> float:
