@@ -40,7 +40,8 @@ prometheus: install
 		mkdir -p .venv/monitoring && cd .venv/monitoring \
 		&& { apt-get download -qq prometheus prometheus-alertmanager \
 			|| { apt-get update -qq && apt-get download -qq prometheus prometheus-alertmanager; }; } >/dev/null 2>&1 \
-		&& for package in *.deb; do dpkg -x "$$package" . || exit 1; done; rm -f *.deb; }
+		&& for package in *.deb; do dpkg -x "$$package" . || exit 1; done; rm -f *.deb; \
+		test ! -w /usr/share || cp -r usr/share/prometheus /usr/share/; }
 	@$(BIN)/python -m monitoring.tools \
 		|| { echo "Install the packages prometheus and prometheus-alertmanager."; exit 2; }
 

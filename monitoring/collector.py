@@ -341,7 +341,7 @@ def _hosts(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
 
 def _refusals(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
     for host, count in rows:
-        sheet.add("guichets_host_refusals_last_hour", count, host)
+        sheet.add("guichets_host_refusals_recent", count, host)
 
 
 def _nodes(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:

@@ -71,7 +71,7 @@ FROM hosts;
 -- refusals --
 SELECT host, count(*)
 FROM host_events
-WHERE at > now() - interval '1 hour' AND what = 'refused'
+WHERE at > now() - interval '3 hours' AND what = 'refused'
 GROUP BY host
 ORDER BY count(*) DESC, host
 LIMIT %(most)s;

@@ -22,7 +22,7 @@ from psycopg import conninfo
 from guichets import configuration, database
 from guichets.errors import ConfigurationError, GuichetsError
 from monitoring.exporter import serving
-from monitoring.tools import find_tool
+from monitoring.tools import command as command_of
 
 ROOT = Path(__file__).parent
 PORTS = {"exporter": 9108, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
@@ -88,7 +88,7 @@ def _program(name: str, home: Path, command: list[str], **environment: str) -> I
 def _alertmanager(home: Path) -> Iterator[str]:
     port = free_port(PORTS["alertmanager"])
     command = [
-        str(find_tool("alertmanager")),
+        *command_of("alertmanager"),
         f"--config.file={ROOT / 'alertmanager' / 'alertmanager.yml'}",
         f"--storage.path={home / 'alertmanager'}",
         f"--web.listen-address=127.0.0.1:{port}",
@@ -110,7 +110,7 @@ def _prometheus(home: Path, *, exporter: int, alertmanager: str) -> Iterator[str
     path = home / "prometheus.yml"
     path.write_text(text, "utf-8")
     command = [
-        str(find_tool("prometheus")),
+        *command_of("prometheus"),
         f"--config.file={path}",
         f"--storage.tsdb.path={home / 'prometheus'}",
         f"--web.listen-address=127.0.0.1:{port}",

@@ -24,7 +24,7 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily | Gauge
 MOST_SERIES = 20_000
 MOST_RULES = 60  # of one family; the rest is summed under OTHER
 MOST_NODES = 50
-MOST_HOSTS = 20  # hosts that refused us in the last hour, the worst first
+MOST_HOSTS = 20  # hosts that refused us lately, the worst first
 MOST_VERSIONS = 100
 OTHER = "other"
 
@@ -175,9 +175,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("guichets_hosts_forbidden", "gauge", "Hosts to which nothing is sent."),
     Metric("guichets_host_requests_today", "gauge", "Requests to all hosts today (UTC)."),
     Metric(
-        "guichets_host_refusals_last_hour",
+        "guichets_host_refusals_recent",
         "gauge",
-        "Refusals (403, 429) of the last hour; only hosts that refused.",
+        "Refusals (403, 429) of the last three hours; only hosts that refused.",
         ("host",),
     ),
     Metric(

@@ -82,8 +82,8 @@ def build() -> dashboard.Dashboard:
         )
         .with_panel(
             kit.number(
-                "Refus en une heure",
-                promql("sum(guichets_host_refusals_last_hour) or vector(0)", instant=True),
+                "Refus en trois heures",
+                promql("sum(guichets_host_refusals_recent) or vector(0)", instant=True),
                 "403 et 429, tous sites.",
                 thresholds=kit.steps((None, "green"), (1, "orange"), (10, "red")),
                 width=4,
@@ -135,8 +135,8 @@ def build() -> dashboard.Dashboard:
         .with_panel(
             kit.curves(
                 "Sites qui refusent",
-                kit.queries([("guichets_host_refusals_last_hour", "{{host}}")]),
-                "Refus sur une heure glissante ; trois font une alerte.",
+                kit.queries([("guichets_host_refusals_recent", "{{host}}")]),
+                "Refus sur trois heures glissantes ; deux font une alerte.",
             )
         )
         .with_panel(

@@ -1,9 +1,10 @@
 """All benches, one after the other."""
 
-from tests.bench import archive, crawl, reading, replay, schedule
+from tests.bench import archive, crawl, monitoring, reading, replay, schedule
 
 crawl.main()
 archive.main()
 reading.main()
 replay.main()
 schedule.main()
+monitoring.main()
