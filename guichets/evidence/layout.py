@@ -56,6 +56,8 @@ def known_archive_id(home: Path) -> UUID | None:
         return UUID(place.read_text(encoding="ascii").strip())
     except FileNotFoundError:
         return None
+    except OSError as problem:
+        raise ArchiveError(f"{place}: cannot be read ({problem.strerror})") from None
     except ValueError:
         raise ArchiveError(f"{place}: not the id of an archive; restore it from a copy") from None
 

@@ -38,6 +38,7 @@ HEADER = (
 )
 FIRST_PREVIOUS = "0" * 64
 _CHAIN = b"\x02"
+_RESTORE = "restore the file from its published copy"
 _LINE = re.compile(r"(\d{4}-\d{2}-\d{2}) (0|[1-9]\d{0,11}) ([0-9a-f]{64}) ([0-9a-f]{64})")
 
 
@@ -103,10 +104,11 @@ def read_seals(home: Path) -> list[Seal]:
             continue
         seal = parse_line(line)
         if seal is None:
-            raise SealError(f"{SEALS_NAME}:{number}: {line[:80]!r} is not a seal")
+            raise SealError(f"{home / SEALS_NAME}:{number}: {line[:80]!r} is not a seal; {_RESTORE}")
         if seal.seal != chained(previous, seal.day, seal.records, seal.root):
             raise SealError(
-                f"{SEALS_NAME}:{number}: the seal of {seal.day} does not follow from the line before"
+                f"{home / SEALS_NAME}:{number}: the seal of {seal.day} does not follow from the line before; "
+                f"{_RESTORE}"
             )
         previous = seal.seal
         seals.append(seal)

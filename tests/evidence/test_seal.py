@@ -16,8 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guichets.evidence import ArchiveWriter, EvidenceRef
-from guichets.evidence.errors import SealError
-from guichets.evidence.layout import PRUNED_MARK, RECORDS_MARK, archive_folder, beside
+from guichets.evidence.errors import ArchiveError, SealError
+from guichets.evidence.layout import (
+    PRUNED_MARK,
+    RECORDS_MARK,
+    archive_folder,
+    beside,
+    known_archive_id,
+)
 from guichets.evidence.merkle import (
     EMPTY_ROOT,
     inclusion_proof,
@@ -392,3 +398,15 @@ def test_record_is_proved_under_its_published_seal(sealed: Path) -> None:
 def test_breaks_read_as_sentences() -> None:
     found = Break(BreakKind.DROPPED, "archive/x@12", "the record is gone")
     assert str(found) == "archive/x@12: dropped: the record is gone"
+
+
+def test_seals_that_cannot_be_read_are_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "seals.txt").write_text("junk\n")
+    with pytest.raises(SealError, match=r"/seals\.txt:1: 'junk' is not a seal; restore the file from its"):
+        read_seals(tmp_path)
+
+
+def test_file_in_place_of_the_archive_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "archive").write_text("a file")
+    with pytest.raises(ArchiveError, match=r"archive/id: cannot be read \(Not a directory\)"):
+        known_archive_id(tmp_path)
