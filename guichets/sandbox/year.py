@@ -294,7 +294,7 @@ def _slots(desk: SimulatedDesk) -> Iterator[Slot]:
     slot = pattern.slot_at(desk.first, desk.zone)
     if slot.starts_at < desk.first:
         slot = pattern.slot_after(slot, desk.zone)
-    while slot.ends_at <= desk.last:
+    while slot.starts_at < desk.last:
         yield slot
         slot = pattern.slot_after(slot, desk.zone)
 
@@ -313,6 +313,7 @@ def instants_of(desk_id: str, slots: Sequence[Slot]) -> list[datetime]:
 def _lines(desk: SimulatedDesk, slots: Sequence[Slot], *, watch: bool) -> tuple[list[str], list[str]]:
     """The rows of observations and visits, as COPY reads them."""
     fate = Random(f"{desk.seed}/{desk.desk.id}/probes")
+    other_fate = Random(f"{desk.seed}/{desk.desk.id}/watch")  # so that watching changes nothing else
     probes: list[tuple[datetime, Slot | None]] = [
         (instant, slot)
         for instant, slot in zip(instants_of(desk.desk.id, slots), slots, strict=True)
@@ -335,7 +336,7 @@ def _lines(desk: SimulatedDesk, slots: Sequence[Slot], *, watch: bool) -> tuple[
         if outcome != "offered":
             first = second = None
             count = 0
-        probe = _uuid(fate, instant)
+        probe = _uuid(fate if slot is not None else other_fate, instant)
         at = instant.isoformat()
         lines.append(
             f"{probe}\t{probe}\t{of_desk}\t{at}\t{outcome}\tsandbox.{outcome}\t"
