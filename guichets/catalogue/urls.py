@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 MAX_URL_CHARACTERS = 2000
 
@@ -18,6 +18,8 @@ _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _EZBOOKING_ENTRY = re.compile(r"(?:/[A-Za-z0-9._~-]+)*?/booking/create/([1-9][0-9]{0,11})(?:/0)?/?")
 _EZBOOKING_STEP = re.compile(r"(.*/booking/create/[0-9]+)/[1-9][0-9]*(?:/.*)?")
 _RDV_PREFECTURE_ENTRY = re.compile(r"(/rdvpref/reservation/demarche/[0-9]+)/?")
+_RDV_SHORT_LINK = re.compile(r"/org/(?:[0-9]+|ext/[0-9AB]{2,3}/[A-Za-z0-9_-]+)(?:/[A-Za-z0-9_-]+)?")
+_SHORT_LINK_WORDS = re.compile(r"^(/org/(?:[0-9]+|ext/[0-9AB]{2,3}/[A-Za-z0-9_-]+))/[^/]*$")
 _RDV_PREFECTURE_STEP = re.compile(r"(/rdvpref/reservation/demarche/[0-9]+)/[^/]+/?")
 _EZBOOKING_PREFIXES = re.compile(r"^(?:/index\.php|/layout/set/print)+(?=/)")
 
@@ -41,6 +43,10 @@ def url_problem(url: str, family: str | None = None) -> str | None:
         return _ezbooking_problem(parts)
     if family == "rdv_prefecture":
         return _rdv_prefecture_problem(parts)
+    if family == "rdv_service_public":
+        return _rdv_service_public_problem(parts)
+    if family == "lutece":
+        return _lutece_problem(parts)
     return None
 
 
@@ -72,11 +78,15 @@ def entry_key(family: str, url: str, params: Mapping[str, Any]) -> str:
     """Equal for two desks that would be probed by the same requests.
 
     The scheme does not count, because sites hop between http and https; EZBooking serves the same form
-    under its front controller, in its print layout, and with or without the first step's number.
+    under its front controller, in its print layout, and with or without the first step's number. The order
+    of what a search is asked for does not count either, nor what is left empty.
     """
     parts = urlsplit(url)
     path = unquote(parts.path)
     query = parts.query
+    if family in {"rdv_service_public", "lutece"}:
+        query = urlencode(sorted(parse_qsl(query)))
+        path = _SHORT_LINK_WORDS.sub(r"\1", path)
     if family == "ezbooking":
         path = _EZBOOKING_PREFIXES.sub("", path).rstrip("/")
         path, query = path.removesuffix("/0"), ""
@@ -169,10 +179,41 @@ def _ezbooking_problem(parts: SplitResult) -> str | None:
 
 def _rdv_prefecture_problem(parts: SplitResult) -> str | None:
     if parts.query:
-        return "holds a query string, which no entry of RDV-Préfecture has: remove it from the question mark on"
+        return (
+            "holds a query string, which no entry of RDV-Préfecture has: remove it from the question mark on"
+        )
     deeper = _RDV_PREFECTURE_STEP.fullmatch(parts.path)
     if deeper:
         return f'points inside the funnel: write its entry, "{parts.scheme}://{parts.netloc}{deeper[1]}/"'
     if not _RDV_PREFECTURE_ENTRY.fullmatch(parts.path):
         return 'is not a RDV-Préfecture entry: its path must be "/rdvpref/reservation/demarche/<number>/"'
+    return None
+
+
+def _rdv_service_public_problem(parts: SplitResult) -> str | None:
+    if parts.path.startswith("/users") or parts.path == "/creneaux":
+        return "begins a booking: write the search that leads there, with /prendre_rdv?… or /org/<number>"
+    personal = {"invitation_token", "prescripteur", "referent_ids[]"} & set(parse_qs(parts.query))
+    if personal:
+        return f'holds "{min(personal)}", which is one person\'s: remove it'
+    if parts.path in {"/prendre_rdv", "/prdv"}:
+        return None
+    if not _RDV_SHORT_LINK.fullmatch(parts.path):
+        return 'is not an entry of RDV Service Public: its path must be "/prendre_rdv" or "/org/<number>"'
+    return "holds a query string, which short links never use: remove it" if parts.query else None
+
+
+def _lutece_problem(parts: SplitResult) -> str | None:
+    query = parse_qs(parts.query)
+    page, view = query.get("page", [""])[0], query.get("view", [""])[0]
+    if view == "getViewAppointmentForm" or "starting_date_time" in query:
+        return "holds a place in the calendar: write the calendar, with view=getViewAppointmentCalendar"
+    is_calendar = view == "getViewAppointmentCalendar" and "id_form" in query
+    if not parts.path.endswith("/jsp/site/Portal.jsp") or not (
+        page in {"appointmentsearch", "appointmenttitresearch"} or (page == "appointment" and is_calendar)
+    ):
+        return (
+            'is not an entry of Lutece: it must end with "/jsp/site/Portal.jsp?page=appointmentsearch&…" or '
+            '"?page=appointment&view=getViewAppointmentCalendar&id_form=<number>"'
+        )
     return None

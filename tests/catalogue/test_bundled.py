@@ -28,7 +28,14 @@ def test_the_101_departements_and_the_consulates_are_there() -> None:
 
 @pytest.mark.parametrize(
     ("family", "desks", "departements"),
-    [("ezbooking", 209, 98), ("rdv_prefecture", 26, 10), ("demarche_numerique", 1, 1), ("eappointment", 24, 5), ("troov", 9, 1)],
+    [
+        ("ezbooking", 209, 98),
+        ("rdv_prefecture", 26, 10),
+        ("demarche_numerique", 1, 1),
+        ("rdv_service_public", 1, 1),
+        ("eappointment", 24, 5),
+        ("troov", 9, 1),
+    ],
 )
 def test_every_verified_entry_is_a_desk(
     bundled: Catalogue, family: str, desks: int, departements: int

@@ -124,3 +124,57 @@ def test_entries_of_rdv_prefecture_are_accepted(end: str) -> None:
 )
 def test_wrong_entries_of_rdv_prefecture_are_explained(end: str, problem: str) -> None:
     assert problem in (url_problem(RDV_PREFECTURE + end, "rdv_prefecture") or "")
+
+
+RDV = "https://rdv.anct.gouv.fr"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "/prendre_rdv?departement=&public_link_organisation_id=2458",
+        "/prdv?departement=62",
+        "/org/12",
+        "/org/12/ccas-de-lille",
+        "/org/ext/26/abc",
+        "/org/ext/2A/abc/mairie",
+    ],
+)
+def test_entries_of_rdv_service_public_are_accepted(entry: str) -> None:
+    assert url_problem(RDV + entry, "rdv_service_public") is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ("/users/rdv_wizard_step/new?starts_at=2030-01-01", "begins a booking"),
+        ("/creneaux?lieu_id=1&starts_at=2030-01-01", "begins a booking"),
+        ("/prendre_rdv?departement=62&invitation_token=ABC", 'holds "invitation_token"'),
+        ("/org/12?departement=62", "holds a query string"),
+        ("/", "is not an entry of RDV Service Public"),
+        ("/org/ccas", "is not an entry of RDV Service Public"),
+    ],
+)
+def test_wrong_entries_of_rdv_service_public_are_explained(entry: str, problem: str) -> None:
+    assert problem in (url_problem(RDV + entry, "rdv_service_public") or "")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (
+            "/prendre_rdv?departement=&public_link_organisation_id=1",
+            "/prendre_rdv?public_link_organisation_id=1",
+            True,
+        ),
+        ("/prendre_rdv?service_id=2&departement=62", "/prendre_rdv?departement=62&service_id=2", True),
+        ("/prendre_rdv?departement=62", "/prendre_rdv?departement=59", False),
+        ("/org/12", "/org/12/ccas", True),
+        ("/org/12", "/org/13", False),
+        ("/org/ext/26/abc", "/org/ext/26/abc/mairie", True),
+        ("/org/ext/26/abc", "/org/ext/26/abd", False),
+    ],
+)
+def test_same_search_of_rdv_service_public_is_one_entry(one: str, other: str, same: bool) -> None:
+    keys = {entry_key("rdv_service_public", RDV + entry, {}) for entry in (one, other)}
+    assert (len(keys) == 1) == same
