@@ -28,8 +28,8 @@ def find_tool(name: str) -> Path:
 def command(name: str) -> list[str]:
     """The beginning of the command line that runs a tool.
 
-    Alertmanager from a package that was unpacked and not installed sees the package's own /usr/share, in a mount
-    namespace of its own; that needs no right but the one to make one.
+    Alertmanager from a package that was unpacked and not installed sees the package's own /usr/share, in a
+    mount namespace of its own; that needs no right but the one to make one.
     """
     found = find_tool(name)
     if name != "alertmanager" or found.parent != FETCHED or (SHARE / TEMPLATES).is_dir():

@@ -42,7 +42,11 @@ ALL = dict(documents())
 RESOURCES = {name: found for name, found in ALL.items() if found["kind"] != "Kustomization"}
 MAKES_PODS = {"Deployment", "StatefulSet", "CronJob", "Job"}
 WORKLOADS = {name: found for name, found in RESOURCES.items() if found["kind"] in MAKES_PODS}
-WORKERS = {name: found for name, found in WORKLOADS.items() if found["kind"] != "Job"}
+WORKERS = {
+    name: found
+    for name, found in WORKLOADS.items()
+    if found["metadata"]["labels"]["app.kubernetes.io/component"] == "worker"
+}
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
 OURS = {name: found for name, found in SERVICES.items() if name != "postgres"}
 
