@@ -18,8 +18,8 @@ Params      dwr: dialect of the server, 2 or 3; absent, the reply tells it, at t
             site, service: keys of the place and of the reason for coming, where the page does not hold them.
 Caveats     sources read the list of days in opposite senses. It is taken for closed days, as its name says,
             and only as far as it holds the Sundays; a list without Sundays is `unrecognised`. Pages are in
-            ISO-8859-1. The slots of a desk are the hours of its first free day, then one date for each
-            free day after it, and slot_count counts those. The month in progress counts as the first.
+            ISO-8859-1. Hours are asked of the first free days until two are known, and slot_count counts
+            those; how many days are free is a fact. The month in progress counts as the first.
 Unknown     the reply of the hours call, and the order of its arguments (site, service, day is assumed): an
             exception there is `unrecognised`, for it may be our doing. Names of fields in the lists of
             sites, services and motives: `key` and `label` are looked for. How « soonest » dates are written.
@@ -96,7 +96,7 @@ GATE = Gate(
 MAX_COUNTERS = 40  # motives were seen by the dozen
 MAX_CLOSED_DAYS = 3_000
 MAX_MONTHS = 24
-DAYS_ASKED = 3  # free days whose hours are asked for until one has some
+DAYS_ASKED = 3  # free days whose hours are asked for until two are known
 FARTHEST_DAY = timedelta(days=750)  # a closed day beyond says nothing
 
 STEP_IDS = frozenset(  # of the hidden fields and buttons of every step, dossier §2.4
@@ -630,23 +630,34 @@ class _Visit:
         return await self._look_at_hours(service, calendar)
 
     async def _look_at_hours(self, service: str, calendar: Calendar) -> Told:
-        for place, day in enumerate(calendar.free[:DAYS_ASKED]):
-            hours = await self.call(HOURS, (self.site, service, day.isoformat()), read_hours)
+        """The hours of the first free days, until two are known."""
+        slots: list[Slot] = []
+        for day in calendar.free[:DAYS_ASKED]:
+            try:
+                hours = await self.call(HOURS, (self.site, service, day.isoformat()), read_hours)
+            except ProbeStopped as stop:
+                if not slots or stop.reading.outcome is Outcome.OBSERVER_FAULT:
+                    raise
+                break
             if hours.outcome is not None:
-                return hours
-            if hours.hours:
-                zone = self._probe.zone
-                timed = [Slot(datetime.combine(day, hour, zone)) for hour in hours.hours]
-                slots = (*timed, *map(Slot, calendar.free[place + 1 :]))
-                return Told(
-                    outcome=Outcome.OFFERED,
-                    rule="eappointment.offered.free-day",
-                    step="hours",
-                    slots=slots,
-                    slot_count=len(slots),
-                    horizon_end=calendar.end,
-                )
-        return _unrecognised("eappointment.unrecognised.free-days-without-hours", None, "hours")
+                if not slots:
+                    return hours
+                break
+            zone = self._probe.zone
+            slots += [Slot(datetime.combine(day, hour, zone)) for hour in hours.hours]
+            if len(slots) > 1:
+                break
+        if not slots:
+            return _unrecognised("eappointment.unrecognised.free-days-without-hours", None, "hours")
+        return Told(
+            outcome=Outcome.OFFERED,
+            rule="eappointment.offered.free-day",
+            step="hours",
+            slots=tuple(slots),
+            slot_count=len(slots),
+            horizon_end=calendar.end,
+            facts=(("free_days", str(len(calendar.free))),),
+        )
 
 
 def _first_plain(*keys: str) -> str:

@@ -126,9 +126,10 @@ def test_service_without_motives_is_read_by_its_days_and_hours() -> None:
     reading = line.reading
     assert (reading.outcome, reading.rule) == (Outcome.OFFERED, "eappointment.offered.free-day")
     assert [slot.starts.isoformat() for slot in reading.slots] == [
-        "2026-12-01T09:30:00+01:00", "2026-12-01T10:00:00+01:00", "2026-12-03"
+        "2026-12-01T09:30:00+01:00", "2026-12-01T10:00:00+01:00"
     ]  # fmt: skip
-    assert (reading.slot_count, str(reading.horizon_end)) == (3, "2027-01-31")
+    assert (reading.slot_count, str(reading.horizon_end)) == (2, "2027-01-31")
+    assert reading.facts == (("free_days", "2"),)
     assert probe.asked == [
         "page", "getMotiveBeanList", "numberOfMonthToDisplayInCalendar", "getClosedDaysList",
         "getHoursProposalForADayJS",
@@ -138,11 +139,18 @@ def test_service_without_motives_is_read_by_its_days_and_hours() -> None:
 
 def test_free_day_without_hours_leaves_the_next_one_to_be_asked() -> None:
     listed = texts(closed("2026-12-01", "2026-12-03", "2026-12-04"))
-    answers = {**MONTHS, "getClosedDaysList": listed, "getHoursProposalForADayJS": [[], ["09:00"]]}
+    answers = {**MONTHS, "getClosedDaysList": listed, "getHoursProposalForADayJS": [[], ["09:00"], ["11:00"]]}
     (line,) = visited(Scripted(PLACE, answers))
     assert [slot.starts.isoformat() for slot in line.reading.slots] == [
-        "2026-12-03T09:00:00+01:00", "2026-12-04"
+        "2026-12-03T09:00:00+01:00", "2026-12-04T11:00:00+01:00"
     ]  # fmt: skip
+
+
+def test_unknown_hours_of_a_second_day_leave_the_first_as_it_is() -> None:
+    listed = texts(closed("2026-12-01", "2026-12-03"))
+    answers = {**MONTHS, "getClosedDaysList": listed, "getHoursProposalForADayJS": [["09:00"], [540]]}
+    (line,) = visited(Scripted(PLACE, answers))
+    assert [slot.starts.isoformat() for slot in line.reading.slots] == ["2026-12-01T09:00:00+01:00"]
 
 
 def test_free_days_without_hours_are_no_offer_and_no_zero() -> None:

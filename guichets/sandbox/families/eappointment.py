@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from random import Random, SystemRandom
 from types import MappingProxyType
 from typing import Any
@@ -45,6 +45,7 @@ NEVER = (
     "processSoonestTimeAreaSelected",
     "checkSelectionValidity",
 )
+DAYS_ASKED = 3  # how many days an honest visit asks the hours of, until it knows two
 PLACEHOLDER = "boolean:false"
 _PATH = re.compile(r"/eAppointment(?P<number>\d{1,12})/(?P<rest>[^;]*)(?:;jsessionid=[^/]*)?")
 _CALL = re.compile(r"dwr/call/plaincall/(\w+\.\w+)\.dwr")
@@ -119,8 +120,13 @@ class EAppointment:
         end = _last_day(situation)
         if not days:  # only the list of days tells how far it goes
             return Shown((), end if manners.flow in {"plain", "soonest"} else None)
-        first = [slot for slot in counter.slots if slot.astimezone(zone).date() == days[0]]
-        return Shown((*(slot.astimezone(zone) for slot in first), *days[1:]), end)
+        known: list[datetime] = []
+        for day in days[:DAYS_ASKED]:
+            starts = (slot.astimezone(zone) for slot in counter.slots)
+            known += [start for start in starts if start.date() == day]
+            if len(known) > 1:
+                break
+        return Shown(tuple(known), end)
 
     def tripwire(self, call: Call) -> str | None:
         if call.method not in {"GET", "HEAD", "POST"}:
