@@ -71,17 +71,19 @@ LANDING = ("Que souhaitez-vous faire", "Prendre un rendez-vous", "Gérer mes ren
 WRONG_CODE = "Le code de sécurité saisi est incorrect"
 CHALLENGE_TITLES = ("Just a moment...", "Un instant…", "Un instant...")
 CHALLENGE_WORDS = ("Vérification de sécurité", "Vérifiez que vous êtes humain")
+BLOB = "vui-init-data"  # id of the framework's script
 MAINTENANCE = ("maintenance", "site indisponible")
 CAPTCHA_FIELDS = frozenset({"captchaUsercode", "captchaId"})
 
 _NUMBER = re.compile(r"/rdvpref/reservation/demarche/(\d+)(?:/|$)", re.ASCII)
 _LINK = re.compile(r"/rdvpref/reservation/demarche/(\d+)/cgu(?![\w-])", re.ASCII)
-_OF_THE_SITE = re.compile(r"(?:href|src)\s*=\s*[\"']?[^\"'\s<>]*/rdvpref/(?:vertigo-ui|reservation)/")
+_LEADS_THERE = re.compile(r"(?:href|src)\s*=\s*[\"']?[^\"'\s<>]*\Z")
 _BLOB = re.compile(r"<script\b[^>]*\bid\s*=\s*[\"']?vui-init-data\b[^>]*>(.*?)</script", re.DOTALL)
-_VERSIONS = (
-    ("vertigo", re.compile(r"/vertigo-ui[\w.-]*\.js\?v=(\d[\w.-]{0,19})")),
-    ("vue", re.compile(r"/vue@(\d[\w.-]{0,19})")),
-    ("quasar", re.compile(r"/quasar@(\d[\w.-]{0,19})")),
+_VERSION = r"(\d[\w.-]{0,19})"
+_VERSIONS = (  # what stands before each, found by plain search: a page may be long
+    ("vertigo", "/vertigo-ui.", re.compile(rf"/vertigo-ui\.[\w.-]*\bjs\?v={_VERSION}")),
+    ("vue", "/vue@", re.compile(rf"/vue@{_VERSION}")),
+    ("quasar", "/quasar@", re.compile(rf"/quasar@{_VERSION}")),
 )
 _MUSTACHE = re.compile(r"\{\{.*?\}\}")
 _ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
@@ -153,7 +155,7 @@ class Landmarks:
     @cached_property
     def blob(self) -> Any:
         """The JSON blob; None when there is none, False when it is not JSON."""
-        found = _BLOB.search(self.page.text)
+        found = _BLOB.search(self.page.text, self.page.text.rfind("<script", 0, self.page.text.find(BLOB)))
         if found is None:
             return None
         try:
@@ -192,7 +194,7 @@ class Landmarks:
 
     @cached_property
     def next_date(self) -> date | None:
-        found = _NEXT_DATE.search(self.text)
+        found = _NEXT_DATE.search(self.text) if "Prochaine" in self.page.text else None
         return read_date(found[1]) if found else None
 
 
@@ -206,7 +208,19 @@ def number_of(url: str) -> str | None:
 
 def has_anchor(page: Page) -> bool:
     """The framework's JSON blob, on every page; or an address of the site, where a copy lost its scripts."""
-    return "vui-init-data" in page.text or _OF_THE_SITE.search(page.text) is not None
+    text = page.text
+    return BLOB in text or any(
+        _LEADS_THERE.search(text, max(0, place - 300), place)
+        for start in ("/rdvpref/reservation/", "/rdvpref/vertigo-ui/")
+        for place in _places(text, start)
+    )
+
+
+def _places(text: str, words: str) -> Iterator[int]:
+    place = text.find(words)
+    while place >= 0:
+        yield place
+        place = text.find(words, place + 1)
 
 
 def find_landmarks(page: Page, root: etree._Element) -> Landmarks:
@@ -390,7 +404,7 @@ def _is_slot_page(marks: Landmarks) -> bool:
 
 def _is_whole_day_said(marks: Landmarks) -> bool:
     """None of the sentences that are said of one week while others may have slots."""
-    return not any(words in marks.text for words in THIS_WEEK)
+    return "cette" not in marks.page.text or not any(words in marks.text for words in THIS_WEEK)
 
 
 def _disagrees(marks: Landmarks) -> bool:
@@ -613,7 +627,9 @@ def _slots(marks: Landmarks, row: Rule) -> dict[str, Any]:
 
 def _facts(marks: Landmarks, row: Rule) -> Iterator[tuple[str, str]]:
     """What else the page tells and is kept by date. Nothing by which somebody could act as the visitor."""
-    versions = [(name, pattern.search(marks.page.text)) for name, pattern in _VERSIONS]
+    text = marks.page.text
+    places = [(name, pattern, text.find(start)) for name, start, pattern in _VERSIONS]
+    versions = [(name, pattern.match(text, place)) for name, pattern, place in places if place >= 0]
     known = [f"{name} {found[1]}" for name, found in versions if found]
     if known:
         yield "framework", ", ".join(known)
@@ -678,7 +694,8 @@ def _messages(marks: Landmarks) -> str:
 def _releases(marks: Landmarks) -> Iterator[tuple[str, str]]:
     """The next and the last putting online of slots: by the JSON, else by the lines of the page."""
     found = dict(marks.availability.releases)
-    for which, day, hour, week in _RELEASES.findall(marks.text):
+    lines = _RELEASES.findall(marks.text) if "mise en ligne" in marks.page.text else []
+    for which, day, hour, week in lines:
         name = "next" if which == "Prochaine" else "last"
         on, first = read_date(day), read_date(week)
         if on is not None and f"{name}_release" not in found:
