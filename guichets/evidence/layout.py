@@ -32,8 +32,11 @@ def archive_folder(home: Path) -> Path:
 
 
 def archive_id(home: Path) -> UUID:
-    """The id that tells this archive's seals from another machine's, made if it has none yet."""
-    known = known_archive_id(home)
+    """The id that tells this archive's seals from another machine's, made if it has none yet.
+
+    Raises OSError where it cannot be written.
+    """
+    known = _read_id(home)
     if known is not None:
         return known
     place = archive_folder(home) / ID_NAME
@@ -51,13 +54,19 @@ def archive_id(home: Path) -> UUID:
 
 def known_archive_id(home: Path) -> UUID | None:
     """The archive's id, None where there is no archive yet; writes nothing."""
+    try:
+        return _read_id(home)
+    except OSError as problem:
+        place = archive_folder(home) / ID_NAME
+        raise ArchiveError(f"{place}: cannot be read ({problem.strerror})") from None
+
+
+def _read_id(home: Path) -> UUID | None:
     place = archive_folder(home) / ID_NAME
     try:
         return UUID(place.read_text(encoding="ascii").strip())
     except FileNotFoundError:
         return None
-    except OSError as problem:
-        raise ArchiveError(f"{place}: cannot be read ({problem.strerror})") from None
     except ValueError:
         raise ArchiveError(f"{place}: not the id of an archive; restore it from a copy") from None
 
