@@ -321,7 +321,11 @@ class DeskSpider(Spider):
                 if purpose is None:  # its slot is over, or somebody visited it meanwhile
                     continue
                 probe.purpose = purpose
-                observations = await self._probe(due, probe)
+                try:
+                    observations = await self._probe(due, probe)
+                except asyncio.CancelledError:
+                    lease.done.append((due.desk.id, None))  # its interval counts from here; it stays due
+                    raise
                 try:
                     await self._deliver(observations, queue)
                 finally:

@@ -126,6 +126,12 @@ class PostgresSchedule:
         rows = await self._rows(query, at_most=at_most)
         if not rows:
             return []
+        if died := [row for row in rows if row["died_at"] is not None]:
+            await self._rows(
+                "count_from_death",
+                hosts=[row["host"] for row in died],
+                died_at=[row["died_at"] for row in died],
+            )
         desks = await self._rows("due_desks", hosts=[row["host"] for row in rows])
         if desks:
             self._agree(desks[0]["now"])

@@ -68,6 +68,7 @@ RETURNING
     hosts.fencing_token,
     greatest(hosts.min_delay_seconds, hosts.crawl_delay_seconds, 0) AS least_delay_seconds,
     greatest(0, extract(epoch FROM hosts.next_request_at - now()))::double precision AS wait_seconds,
+    chosen.died_at,
     extract(epoch FROM now() - chosen.died_at)::double precision AS died_seconds_ago,
     hosts.strikes,
     hosts.strikes_on,
@@ -117,6 +118,7 @@ RETURNING
     hosts.fencing_token,
     greatest(hosts.min_delay_seconds, hosts.crawl_delay_seconds, 0) AS least_delay_seconds,
     greatest(0, extract(epoch FROM hosts.next_request_at - now()))::double precision AS wait_seconds,
+    chosen.died_at,
     extract(epoch FROM now() - chosen.died_at)::double precision AS died_seconds_ago,
     hosts.strikes,
     hosts.strikes_on,
@@ -125,6 +127,21 @@ RETURNING
     hosts.robots_status,
     hosts.robots_fetched_at,
     set_config('synchronous_commit', 'off', true) AS synchronous_commit;
+
+-- count_from_death --
+-- The visit that a dead worker was at may have sent its last request as its lease ended: its form's interval is
+-- counted from there. It is the one begun last; should it have ended in order, nothing is lost by it.
+UPDATE desks
+SET last_probed_at = died.at
+FROM unnest(%(hosts)s::text[], %(died_at)s::timestamptz[]) AS died (host, at)
+WHERE desks.last_probed_at < died.at
+    AND desks.id = (
+        SELECT latest.id
+        FROM desks AS latest
+        WHERE latest.host = died.host AND latest.closed_at IS NULL AND latest.last_probed_at IS NOT NULL
+        ORDER BY latest.last_probed_at DESC
+        LIMIT 1
+    );
 
 -- due_desks --
 -- The desks to probe on hosts just claimed, the one due longest first. A statement of its own, after the claim: it

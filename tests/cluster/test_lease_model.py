@@ -105,6 +105,8 @@ class Machine(RuleBasedStateMachine):
             assert {due.desk.id for due in lease.desks} <= {desk for desk, _ in self.desks_of({lease.host})}
             assert lease.token > self.tokens.get(lease.host, 0)
             free.discard(lease.host)
+            if lease.host in self.owner:  # who held it died, and asked last when its lease ended, maybe
+                self.count_from_death(lease.host)
             self.tokens[lease.host] = lease.token
             self.owner[lease.host] = (name, lease.token, self.now + LEASE_SECONDS)
             lease.expires_at = float("inf")  # the worker's own clock is not under test: the database refuses
@@ -135,12 +137,20 @@ class Machine(RuleBasedStateMachine):
 
         before = self.held()
         self.run(claim_and_stop())
+        for host, (_, _, end) in self.owner.items():
+            if end <= self.now:
+                self.count_from_death(host)
         assert self.held() == before
 
     def held(self) -> list[tuple[str, ...]]:
         return self.connection.execute(
             "SELECT host, lease_owner FROM hosts WHERE lease_expires_at > now() ORDER BY host"
         ).fetchall()
+
+    def count_from_death(self, host: str) -> None:
+        for desk, _ in self.desks_of({host}):
+            if desk in self.begun:
+                self.begun[desk] = max(self.begun[desk], self.owner[host][2])
 
     def desks_of(self, hosts: set[str]) -> list[tuple[str, str]]:
         return self.connection.execute(
@@ -288,3 +298,30 @@ async def _opened(database: Database) -> PostgresSchedule:
     )
     await schedule.open()
     return schedule
+
+
+def test_a_forms_interval_is_counted_from_the_end_of_a_dead_workers_lease(database: Database) -> None:
+    """It may have begun the visit, been stopped, and asked for the page just before its lease ended."""
+
+    async def live_and_die() -> tuple[list[DueDesk], list[DueDesk]]:
+        dead = await _opened(database)
+        (lease,) = await dead.claim()
+        await dead.begin(lease, lease.desks[0], new_probe_id())
+        with database.connect() as connection:
+            connection.execute(
+                "UPDATE hosts SET lease_expires_at = now() - interval '1 s' WHERE host = %s", [lease.host]
+            )
+            connection.execute(
+                "UPDATE desks SET last_probed_at = now() - interval '301 s' WHERE id = %s",
+                [lease.desks[0].desk.id],
+            )
+        heir = await _opened(database)
+        (inherited,) = await heir.claim()
+        await dead.close()
+        await heir.close()
+        assert inherited.host == lease.host
+        return list(lease.desks), list(inherited.desks)
+
+    fill(database.dsn, hosts=1, desks=3)
+    before, after = asyncio.run(live_and_die())
+    assert {due.desk.id for due in after} == {due.desk.id for due in before[1:]}

@@ -32,6 +32,8 @@ def test_worker_that_is_stopped_gives_its_hosts_back(workshop: Workshop, number:
     probes = read_rows(database, "SELECT outcome::text, rule FROM observations WHERE counter_key IS NULL")
     assert {(row["outcome"], row["rule"]) for row in probes} == {("observer_fault", "observer.interrupted")}
     assert not list((crawler.home / "spool").glob("*.jsonl"))
+    visits = "SELECT last_probed_at > begun_at AS later FROM desks JOIN baseline_visits ON desk_id = desks.id"
+    assert {row["later"] for row in read_rows(database, visits)} == {True}, "a form's interval begins here"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
