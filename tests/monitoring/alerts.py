@@ -26,7 +26,7 @@ MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
 RULES = MONITORING / "prometheus" / "rules" / "guichets.yml"
 SAMPLES_A_STEP = 2  # Prometheus forgets what is older than five minutes
 PATIENCE_SECONDS = 30.0
-SETTLED_SECONDS = 1.5  # several times group_wait and group_interval below
+SETTLED_SECONDS = 0.6  # several times group_wait and group_interval below
 
 Alert = tuple[tuple[str, str], ...]  # its labels, sorted
 
@@ -122,6 +122,13 @@ class Mailbox:
             if alert["status"] == "firing"
         ]
 
+    def wait_for(self, count: int) -> None:
+        """Until so many alerts were told, and a little longer, for one too many."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while len(self.told()) < count and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(2 * SETTLED_SECONDS)
+
     def messages_of(self, receiver: str) -> int:
         return sum(1 for found, body in self.messages if found == receiver and body["status"] == "firing")
 
@@ -131,8 +138,8 @@ def alertmanager(folder: Path, mailbox: Mailbox) -> Iterator[str]:
     """The committed configuration, but for the receivers' address and the pace."""
     text = (MONITORING / "alertmanager" / "alertmanager.yml").read_text("utf-8")
     text = text.replace("127.0.0.1:9099", f"127.0.0.1:{mailbox.server.server_port}")
-    text = re.sub(r"group_wait: \w+", "group_wait: 200ms", text)
-    text = re.sub(r"group_interval: \w+", "group_interval: 200ms", text)
+    text = re.sub(r"group_wait: \w+", "group_wait: 100ms", text)
+    text = re.sub(r"group_interval: \w+", "group_interval: 100ms", text)
     path = folder / "alertmanager.yml"
     path.write_text(text, "utf-8")
     port = free_port()

@@ -63,6 +63,6 @@ def test_four_incidents_of_a_day_are_four_alerts_each_once_in_time(
             if alerts != sent:
                 send(url, sorted(alerts))
                 sent = alerts
-        send(url, sorted(sent))
+        mailbox.wait_for(len(INCIDENTS))
     assert sorted(mailbox.told()) == sorted(INCIDENTS)
     assert (mailbox.messages_of("pages"), mailbox.messages_of("tickets")) == (3, 1)
