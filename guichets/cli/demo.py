@@ -64,6 +64,9 @@ def demo(
         list[str] | None, typer.Option(help="Famille de plateforme ; répétable ; sinon toutes.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Graine : la même donne les mêmes guichets.")] = 1,
+    year_desks: Annotated[
+        int, typer.Option(min=0, help="Guichets de l'année simulée dont le site est fait ; 0 : pas de site.")
+    ] = 60,
 ) -> None:
     """Visiter des guichets imaginaires, pour voir Guichets à l'œuvre sans déranger personne."""
     from rich.console import Console
@@ -90,6 +93,12 @@ def demo(
         crawls = stack.enter_context(_running_crawls(home, sandbox.families, environment))
         _follow(crawls, sandbox.desks, screen)
         _show(sandbox, home, time.monotonic() - began, screen)
+        if year_desks:
+            from guichets.cli._demo_year import build_year_site
+
+            screen.print(f"Et le site public, fait d'une année simulée de {year_desks} guichets…")
+            page = build_year_site(home, desks=year_desks, seed=seed, screen=screen)
+            typer.echo(f"Le site : {os.path.relpath(page)}")
 
 
 def _environment(home: Path) -> dict[str, str]:

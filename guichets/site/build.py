@@ -210,6 +210,7 @@ class Site:
             "minutes": partial(formats.minutes, language=language),
             "quarter": partial(formats.quarter, language=language),
             "label": formats.label,
+            "semicolon": "\N{NO-BREAK SPACE}; " if language == formats.FRENCH else "; ",
             "period": lambda report: _span(report, language),
             "place_name": lambda code: self.observatory.places[code].name,
             "procedure_name": lambda name: tell(PROCEDURES.get(name, name)),

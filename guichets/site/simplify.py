@@ -23,7 +23,7 @@ SMALLEST = 9.0  # area of the triangles that are dropped, in square units
 SMALLEST_ISLAND = 6.0  # area of the rings that are dropped
 BOX = 74.0  # side of an overseas box
 PARIS = ("75", "92", "93", "94")
-PARIS_BOX = 150.0
+PARIS_BOX = 126.0
 OVERSEAS = ("971", "972", "973", "974", "976")
 
 Point = tuple[float, float]
@@ -41,7 +41,7 @@ def main(source: str) -> None:
         left, top = number * (BOX + 12) + 2, height + 16
         boxes.append([code, round(left), round(top), round(BOX)])
         paths |= _paths({code: _in_box(rings[code], left + 5, top + 5, BOX - 10)})
-    left, top = WIDTH - PARIS_BOX - 4, height + BOX + 16 - PARIS_BOX
+    left, top = 5 * (BOX + 12), height + BOX + 16 - PARIS_BOX  # beside Corsica
     project, _ = _projection(
         [point for code in PARIS for ring in rings[code] for point in ring], PARIS_BOX - 10
     )

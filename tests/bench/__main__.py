@@ -1,6 +1,6 @@
 """All benches, one after the other."""
 
-from tests.bench import archive, crawl, monitoring, reading, replay, schedule
+from tests.bench import archive, crawl, monitoring, reading, replay, schedule, site, statistics
 
 crawl.main()
 archive.main()
@@ -8,3 +8,5 @@ reading.main()
 replay.main()
 schedule.main()
 monitoring.main()
+statistics.main()
+site.main()

@@ -66,12 +66,13 @@ def _multiply(connection: psycopg.Connection[Any]) -> int:
             number += 1
             copy = {"id": f"{code.lower()}-copie-{rank}", "code": code, "original": original}
             connection.execute(
-                "INSERT INTO offices (departement, name) VALUES (%(code)s, 'Préfecture') ON CONFLICT DO "
-                "NOTHING",
+                """INSERT INTO offices (departement, name) VALUES (%(code)s, 'Préfecture')
+                ON CONFLICT DO NOTHING""",
                 copy,
             )
             connection.execute(
-                """INSERT INTO desks (id, family, departement, office_id, procedure, label, url, host, opened_at)
+                """INSERT INTO desks
+                    (id, family, departement, office_id, procedure, label, url, host, opened_at)
                 SELECT %(id)s, family, %(code)s, offices.id, procedure, label, url, host, opened_at
                 FROM desks JOIN offices ON offices.departement = %(code)s AND offices.name = 'Préfecture'
                 WHERE desks.id = %(original)s""",

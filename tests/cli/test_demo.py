@@ -17,13 +17,25 @@ import pytest
 from tests.crawl_fixtures import ROOT, clean_environment
 
 DESKS = 9
+YEAR = ("--year-desks", "2")
 FAMILIES = ("--family", "ezbooking", "--family", "rdv_prefecture")
 DEMO_SECONDS = 150
 
 
 def start(home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "guichets", "demo", "--desks", str(DESKS), "--departements", "3", *FAMILIES],
+        [
+            sys.executable,
+            "-m",
+            "guichets",
+            "demo",
+            "--desks",
+            str(DESKS),
+            "--departements",
+            "3",
+            *FAMILIES,
+            *YEAR,
+        ],
         cwd=ROOT,
         env={**clean_environment(), "GUICHETS_HOME": str(home), "COLUMNS": "80"},
         stdout=subprocess.PIPE,
@@ -55,6 +67,7 @@ def test_two_demonstrations_at_once_and_one_more_each_end_with_the_whole_table(h
         assert "rdv_prefecture" in out  # in the table by platform
         assert "Requêtes interdites : 0" in out
         assert "À faire ensuite : " in out
+        assert (ROOT / out.rpartition("Le site : ")[2].strip()).is_file()
     assert {path.name for path in home.iterdir()} >= {"demo", "demo-2"}
     assert f"{DESKS} guichets visités" in end(start(home))
 

@@ -113,6 +113,7 @@ def test_paper_shows_the_summary_without_the_navigation(chromium: Browser, world
     page.emulate_media(media="print")
     assert not page.locator("header nav").is_visible()
     assert page.locator("#worse").is_visible()
+    assert page.locator("#alternatives details td").first.is_visible()  # lists are not folded on paper
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.close()
 
