@@ -212,6 +212,7 @@ class Reading:
     counters: tuple[CounterChoice, ...] = ()
     slots: tuple[Slot, ...] = ()
     slot_count: int | None = None
+    counts_places: bool = False  # slot_count counts free places, of which one instant may have several
     horizon_end: date | None = None
     may_advance: bool = False  # the page bears the harmless button that leads to the next step
     note: str | None = None

@@ -39,6 +39,7 @@ class Asking:
     body: bytes = b""
     content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()  # besides those of every request
+    follows: bool = True  # False: the reader judges a redirect by its status and Location
 
 
 _PLAIN = Asking()
@@ -81,6 +82,7 @@ class Probe(ABC):
         self._announced: tuple[CounterChoice, ...] = ()
         self._lines: list[Line] = []
         self._line_start = (0, 0)  # evidence and requests before the line now being walked
+        self._shared: tuple[tuple[Evidence, ...], int] = ((), 0)  # what every counter's line rests on besides
 
     # What a family's walk uses
 
@@ -105,9 +107,15 @@ class Probe(ABC):
         """The day where the desk's people live."""
         return self.now().astimezone(self.zone).date()
 
-    def announce(self, counters: Sequence[CounterChoice]) -> None:
-        """Say which counters will be asked: should the walk stop, each still gets its observation."""
+    def announce(self, counters: Sequence[CounterChoice], *, listed: bool = False) -> None:
+        """Say which counters will be asked: should the walk stop, each still gets its observation.
+
+        ``listed``: what was asked since the last line tells of each of them, so each one's line rests on it.
+        """
         self._announced = tuple(counters)
+        evidence_start, requests_start = self._line_start
+        since = (tuple(self._evidence[evidence_start:]), self._requests - requests_start)
+        self._shared = since if listed else ((), 0)
         self._line_start = (len(self._evidence), self._requests)
 
     def conclude(self, reading: Reading, counter: CounterChoice | None = None) -> None:
@@ -118,8 +126,8 @@ class Probe(ABC):
                 counter=counter,
                 reading=reading,
                 observed_at=self.now(),
-                evidence=tuple(self._evidence[evidence_start:]),
-                requests=self._requests - requests_start,
+                evidence=(*self._shared[0], *self._evidence[evidence_start:]),
+                requests=self._shared[1] + self._requests - requests_start,
                 http_status=self._status,
                 latency_ms=self._latency_ms,
             )
@@ -180,8 +188,9 @@ def desk_reading(counters: Sequence[Reading]) -> Reading:
     chosen = next(reading for reading in counters if reading.outcome is outcome)
     slots = {slot for reading in counters for slot in reading.slots}
     counted = [reading for reading in counters if reading.slot_count is not None]
-    # an instant that several counters offer is one slot of the desk, as it is one row of ``slots``
-    shown = [slot for reading in counted for slot in set(reading.slots)]
+    # an instant that several counters offer is one slot of the desk, as it is one row of ``slots``;
+    # places are counted apart
+    shown = [slot for reading in counted if not reading.counts_places for slot in set(reading.slots)]
     doubles = len(shown) - len(set(shown))
     horizons = [reading.horizon_end for reading in counters if reading.horizon_end is not None]
     return Reading(

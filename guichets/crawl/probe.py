@@ -158,6 +158,8 @@ class LiveProbe(Probe):
         redirects: list[Redirect] = []
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._download(request)
+            if not asking.follows:
+                return page_of(response, tuple(redirects))
             if response.status not in REDIRECT_AS_IS:
                 asking = Asking()
             follow = self._redirect(response, asking)

@@ -129,7 +129,11 @@ class ReplayedProbe(Probe):
 
     async def _ask(self, url: str, asking: Asking, read: Callable[[Page], R]) -> R:
         try:
-            answer = self._follow(*self._find(url, asking))
+            place, answer = self._find(url, asking)
+            if asking.follows:
+                answer = self._follow(place, answer)
+            else:
+                self._next = place + 1
         except NotInArchive as error:
             raise ProbeStopped(NOT_ARCHIVED, error) from error
         self.url = answer.url
