@@ -569,11 +569,10 @@ def read_public_links(page: Page) -> LinksReading:
 
 @dataclass(frozen=True, slots=True)
 class _Motive:
-    """A motive to walk; ``reading`` where its page was already seen."""
+    """A motive to walk."""
 
     counter: CounterChoice
     url: str
-    reading: SearchReading | None = None
 
 
 class _Walk:
@@ -638,12 +637,9 @@ class _Walk:
             prefix = f"service-{service.value}."
             if page.outcome is None and page.step == "motif":
                 motives = [_motive(self.probe.url, choice) for choice in page.choices]
-            elif page.outcome is None:
-                again = _unrecognised("rdv_service_public.unrecognised.service-again", page.step)
-                motives = [_Motive(CounterChoice(prefix.strip("."), service.label), url, again)]
-            else:  # a service of one motive goes straight on
+            else:  # a service of one motive goes straight on: asked again, its line rests on its own page
                 name = _motive_key(self.probe.url) or prefix.strip(".")
-                motives = [_Motive(CounterChoice(name, service.label), self.probe.url, page)]
+                motives = [_Motive(CounterChoice(name, service.label), url)]
             for motive in motives:
                 twins = [known for known in found if known.counter.key == motive.counter.key]
                 if twins:
@@ -657,18 +653,15 @@ class _Walk:
     async def _walk_motives(self, motives: Sequence[_Motive]) -> None:
         probe = self.probe
         self.announced = [motive.counter for motive in motives]
-        probe.announce(self.announced)
         for place, motive in enumerate(motives):
-            reading = motive.reading
-            url = motive.url
-            if reading is None:
-                reading = await self.ask(motive.url)
-                url = probe.url
+            probe.announce(self.announced)
+            reading = await self.ask(motive.url)
+            url = probe.url
             if _leads_to_places(reading):
                 after = [later.counter for later in motives[place + 1 :]]
                 await self._walk_places(url, reading, motive.counter.key, after=after)
             elif reading.outcome is None:
-                rule = "rdv_service_public.unrecognised.motive-again"
+                rule = "rdv_service_public.unrecognised.choice-again"
                 probe.conclude(_unrecognised(rule, reading.step), motive.counter)
             else:
                 probe.conclude(await self._date(url, reading), motive.counter)
@@ -685,7 +678,7 @@ class _Walk:
         ]
         ended = self.announced[: len(self.announced) - len(after) - 1] if self.announced else []
         self.announced = [*ended, *counters, *after]
-        probe.announce(self.announced)
+        probe.announce(self.announced, listed=True)
         for choice, counter in zip(reading.choices, counters, strict=True):
             probe.conclude(await self._look_at_place(url, reading, choice), counter)
 

@@ -195,14 +195,14 @@ def test_same_motive_of_two_services_has_two_counters() -> None:
 def test_services_that_come_again_prove_nothing() -> None:
     seven = f"{SEARCH}&service_id=7"
     _, lines = walk(RdvServicePublicSpider, SEARCH, {SEARCH: services(7), seven: services(7, 9)})
-    assert lines["service-7"].reading.rule == "rdv_service_public.unrecognised.service-again"
+    assert lines["service-7"].reading.rule == "rdv_service_public.unrecognised.choice-again"
 
 
 def test_motives_that_come_again_prove_nothing() -> None:
     one = f"{SEARCH}&motif_name_with_location_type=a-phone"
     pages = {SEARCH: motives(SEARCH, "a-phone"), one: motives(SEARCH, "a-phone", "b-phone")}
     _, lines = walk(RdvServicePublicSpider, SEARCH, pages)
-    assert lines["a-phone"].reading.rule == "rdv_service_public.unrecognised.motive-again"
+    assert lines["a-phone"].reading.rule == "rdv_service_public.unrecognised.choice-again"
 
 
 def test_too_many_motives_over_all_services_are_not_walked() -> None:
@@ -265,3 +265,10 @@ def test_offset_of_the_link_is_kept_where_it_is_the_hour_shown() -> None:
 def test_deep_json_is_no_list_of_links(depth: int) -> None:
     for body in ('{"public_links":' + "[" * depth, '{"public_links":' + "[" * depth + "]" * depth + "}"):
         assert read_public_links(Page(LINKS, 200, {}, body.encode())).outcome is Outcome.UNRECOGNISED
+
+
+def test_service_of_one_motive_is_a_counter_of_its_own() -> None:
+    seven, eight = f"{SEARCH}&service_id=7", f"{SEARCH}&service_id=8"
+    pages = {SEARCH: services(7, 8), seven: page(NONE), eight: places(eight, 31)}
+    _, lines = walk(RdvServicePublicSpider, SEARCH, pages)
+    assert set(lines) == {"service-7", "service-8.lieu-31", None}
