@@ -50,6 +50,7 @@ DEFAULT_REQUEST_HEADERS = {
 }
 
 DOWNLOADER_MIDDLEWARES = {
+    "guichets.crawl.identity.IdentityMiddleware": 400,  # where Scrapy's own two would stand
     "guichets.crawl.robots.RobotsMiddleware": 850,
     "guichets.crawl.gate.GateMiddleware": 900,  # after whatever may change a request
     "guichets.crawl.pacing.PaceMiddleware": 950,  # what waits here leaves next
@@ -57,6 +58,8 @@ DOWNLOADER_MIDDLEWARES = {
     # Each costs every request its share of time, for what no probe needs.
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the gate knows the desk's host
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,
+    "scrapy.downloadermiddlewares.defaultheaders.DefaultHeadersMiddleware": None,
+    "scrapy.downloadermiddlewares.useragent.UserAgentMiddleware": None,
     "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": None,  # the handler knows
     "scrapy.downloadermiddlewares.stats.DownloaderStats": None,  # the pace counts requests and answers
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,  # a cached page is no observation

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import TracebackType
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -49,6 +49,27 @@ class DueDesk:
     timezone: str  # IANA name
     due_at: datetime | None = None  # aware; None: now
     is_new: bool = True  # never visited
+
+
+class CutShort:
+    """``async with`` it: what waits inside ends by TimeoutError once its limit, in ``under_way``, is moved.
+
+    By hand, because one made of a generator costs every request three times as much.
+    """
+
+    def __init__(self, under_way: set[asyncio.Timeout]) -> None:
+        self._under_way = under_way
+        self._limit = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._under_way.add(self._limit)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._under_way.discard(self._limit)
+        await self._limit.__aexit__(kind, error, trace)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,15 +117,9 @@ class HostLease:
         if self.save is not None and not self.lost:
             await self.save()
 
-    @asynccontextmanager
-    async def cut_short_when_given_back(self) -> AsyncIterator[None]:
+    def cut_short_when_given_back(self) -> CutShort:
         """What waits in here, for its turn or for an answer, ends by TimeoutError with the lease."""
-        async with asyncio.timeout(None) as limit:
-            self._under_way.add(limit)
-            try:
-                yield
-            finally:
-                self._under_way.discard(limit)
+        return CutShort(self._under_way)
 
     def give_back(self) -> None:
         """Nothing more is sent to the host, and nothing more is awaited from it."""
