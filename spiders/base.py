@@ -262,6 +262,8 @@ class DeskSpider(Spider):
                     visit = asyncio.create_task(self._visit_or_break(lease, queue))
                     visits.add(visit)
                     visit.add_done_callback(visits.discard)
+                if self.crawler.stats is not None:
+                    self.crawler.stats.max_value(stats.HOSTS_AT_ONCE, len(visits))
                 continue
             if visits:
                 await asyncio.wait(visits, return_when=asyncio.FIRST_COMPLETED, timeout=POLL_SECONDS)

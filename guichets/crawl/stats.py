@@ -7,6 +7,7 @@ PROBES = "guichets/probes"
 OUTCOME = "guichets/outcome"
 RULE = "guichets/rule"
 HOSTS_VISITED = "guichets/hosts_visited"
+HOSTS_AT_ONCE = "guichets/hosts_at_once"  # most that were held at one time
 DESKS_LEFT = "guichets/desks_left"
 FAULT = "guichets/fault"
 WRITTEN = "guichets/observations_written"

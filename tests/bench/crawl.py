@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -18,6 +20,8 @@ ROUNDS = 5
 HOSTS = 64
 DESKS = 500
 IN_FLIGHT = 500
+PREFECTURES = 100  # hosts of one sandbox
+LATE_MS = 5_000
 
 
 def main() -> None:
@@ -30,15 +34,8 @@ def main() -> None:
             _rates(sandbox, home)
         finally:
             sandbox.stop()
-        pin_to(1)
-        crowd = start_sandbox(
-            home, desks=IN_FLIGHT, departements=IN_FLIGHT // 5, mixture="lives", latency=200
-        )
-        pin_to(0)
-        try:
-            _memory(crowd, home)
-        finally:
-            crowd.stop()
+        with ExitStack() as playing:
+            _memory(_crowd(home, playing), home)
 
 
 def _rates(sandbox: RunningSandbox, home: Path) -> None:
@@ -71,9 +68,35 @@ def _spider(sandbox: RunningSandbox, home: Path, *, store: bool) -> float:
 
 
 def _memory(sandbox: RunningSandbox, home: Path) -> None:
-    peak = crawl(sandbox, home, store=True, hosts=IN_FLIGHT)["peak_mb"]
-    print(f"Peak memory of a crawl of {IN_FLIGHT} desks, {len(sandbox.hosts)} hosts at once")
-    print(f"  {peak:.0f} MB   goal 300 MB or less")
+    found = crawl(sandbox, home, store=True, hosts=IN_FLIGHT)
+    print(f"Peak memory of a crawl of {IN_FLIGHT} desks, {found['hosts_at_once']} in flight")
+    print(f"  {found['peak_mb']:.0f} MB   goal 300 MB or less")
+
+
+def _crowd(home: Path, playing: ExitStack) -> RunningSandbox:
+    """A desk on each of IN_FLIGHT hosts: a sandbox has one host per préfecture, so several play together.
+
+    They answer so late that the last host is claimed before the first visit ends.
+    """
+    pin_to(1)
+    sandboxes = []
+    together = home / "crowd"
+    together.mkdir()
+    for number in range(IN_FLIGHT // PREFECTURES):
+        folder = home / f"crowd-{number}"
+        folder.mkdir()
+        sandbox = start_sandbox(
+            folder, desks=PREFECTURES, departements=PREFECTURES, mixture="lives", latency=LATE_MS, seed=number
+        )
+        playing.callback(sandbox.stop)
+        sandboxes.append(sandbox)
+        for path in sandbox.catalogue.glob("*.toml"):
+            text = path.read_text(encoding="utf-8").replace("-sandbox-", f"-sandbox-{number}-")
+            with (together / path.name).open("a", encoding="utf-8") as stream:
+                stream.write(text)
+    pin_to(0)
+    hosts = tuple(host for sandbox in sandboxes for host in sandbox.hosts)
+    return replace(sandboxes[0], catalogue=together, hosts=hosts)
 
 
 def crawl(

@@ -13,6 +13,8 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
+from guichets.crawl import stats
+
 LOOK_SECONDS = 0.02
 FIRST_MARK = 100  # answers: what comes before is the warming up
 
@@ -45,7 +47,8 @@ class Meter:
     def _closed(self) -> None:
         self._looking.cancel()
         self._mark()
-        self._out.write_text(json.dumps(report(self._marks)), encoding="utf-8")
+        found = report(self._marks) | {"hosts_at_once": self._stats.get_value(stats.HOSTS_AT_ONCE, 0)}
+        self._out.write_text(json.dumps(found), encoding="utf-8")
 
     def _answers(self) -> int:
         return int(self._stats.get_value("response_received_count", 0))
