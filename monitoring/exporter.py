@@ -50,7 +50,9 @@ def build(what: What = "all", *, dsn: str | None = None) -> tuple[GuichetsCollec
     if what == "machine":
         # still asked for its clock and whether it is there, nothing else
         return GuichetsCollector(connect=None, figures=None, machine=machine, node=node_name()), None
-    connect = reader(dsn or database.dsn())
+    if dsn is None:  # the embedded server is ours to upgrade; of a user's, the schema is told as it is
+        dsn = database.prepare() if database.is_embedded() else database.dsn()
+    connect = reader(dsn)
     figures = Figures(connect)
     return GuichetsCollector(connect=connect, figures=figures, machine=machine, node=node_name()), figures
 

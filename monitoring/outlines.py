@@ -2,23 +2,26 @@
 
     python -m monitoring.outlines departements-avec-outre-mer.geojson
 
-Run once, when outlines change. Points are moved to a grid of some kilometres: neighbours move alike, so their
-borders still touch. Overseas départements are drawn west of the mainland, as French maps have them.
+Run once, when outlines change. Borders are thinned arc by arc (Douglas and Peucker), an arc being what the
+same départements share: neighbours are thinned alike, and still touch. Overseas départements are drawn west
+of the mainland, as French maps have them. Paris and its neighbours are told apart by zooming in.
 Outlines: IGN Admin Express and INSEE (Licence Ouverte).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "grafana" / "maps"
 OUTLINES = FOLDER / "departements.geojson"
-GRID = 0.06  # degrees
+FARTHEST = 0.02  # degrees a border may move
 SMALLEST = 4  # points of a ring that is kept
 # code -> (centre of what is drawn there, west of the mainland; scale)
 INSETS = {
@@ -35,7 +38,13 @@ Point = tuple[float, float]
 
 def main(source: str) -> None:
     features = json.loads(Path(source).read_text("utf-8"))["features"]
-    made = [_feature(feature) for feature in sorted(features, key=lambda found: found["properties"]["code"])]
+    sharers: dict[Point, set[str]] = defaultdict(set)
+    for feature in features:
+        for ring in _rings(feature["geometry"]):
+            for x, y in ring:
+                sharers[x, y].add(feature["properties"]["code"])
+    features.sort(key=lambda found: found["properties"]["code"])
+    made = [_feature(feature, sharers) for feature in features]
     FOLDER.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(feature, ensure_ascii=False, separators=(",", ":")) for feature in made)
     OUTLINES.write_text(f'{{"type":"FeatureCollection","features":[\n{lines}\n]}}\n', "utf-8")
@@ -49,12 +58,12 @@ def marks() -> dict[str, Point]:
     return dict(sorted(found.items()))
 
 
-def _feature(feature: dict[str, Any]) -> dict[str, Any]:
+def _feature(feature: dict[str, Any], sharers: Mapping[Point, set[str]]) -> dict[str, Any]:
     code = feature["properties"]["code"]
-    rings = list(_rings(feature["geometry"]))
+    rings = [_thinner([(x, y) for x, y in ring], sharers) for ring in _rings(feature["geometry"])]
     if code in INSETS:
         rings = _inset(rings, *INSETS[code])
-    kept = [small for ring in rings if len(small := _coarser(ring)) > SMALLEST]
+    kept = [ring for ring in rings if len(ring) > SMALLEST]
     largest = max(kept, key=lambda ring: abs(_area(ring)))
     return {
         "type": "Feature",
@@ -71,7 +80,7 @@ def _rings(geometry: dict[str, Any]) -> Iterable[Sequence[Point]]:
         yield from (polygon[0] for polygon in geometry["coordinates"])
 
 
-def _inset(rings: Sequence[Sequence[Point]], centre: Point, scale: float) -> list[Sequence[Point]]:
+def _inset(rings: Sequence[Sequence[Point]], centre: Point, scale: float) -> list[list[Point]]:
     longitudes = [point[0] for ring in rings for point in ring]
     latitudes = [point[1] for ring in rings for point in ring]
     middle = (min(longitudes) + max(longitudes)) / 2, (min(latitudes) + max(latitudes)) / 2
@@ -81,13 +90,47 @@ def _inset(rings: Sequence[Sequence[Point]], centre: Point, scale: float) -> lis
     ]
 
 
-def _coarser(ring: Sequence[Point]) -> list[Point]:
+def _thinner(ring: Sequence[Point], sharers: Mapping[Point, set[str]]) -> list[Point]:
+    """The ring with fewer points; where sharers change, a point stays."""
+    points = list(ring[:-1])
+    ends = [
+        place
+        for place, point in enumerate(points)
+        if not sharers[points[place - 1]] == sharers[point] == sharers[points[(place + 1) % len(points)]]
+    ] or [points.index(min(points))]
+    if len(ends) == 1:  # an island: its two farthest points begin the arcs
+        first = points[ends[0]]
+        ends.append(max(range(len(points)), key=lambda place: math.dist(points[place], first)))
+        ends.sort()
+    points = points[ends[0] :] + points[: ends[0]]
+    places = [place - ends[0] for place in ends] + [len(points)]
+    points.append(points[0])
     found: list[Point] = []
-    for x, y in ring:
-        point = round(round(x / GRID) * GRID, 2), round(round(y / GRID) * GRID, 2)
-        if not found or found[-1] != point:
-            found.append(point)
-    return found
+    for begin, end in pairwise(places):
+        found += _thinned(points[begin : end + 1])[:-1]
+    found.append(found[0])
+    return [(round(x, 3), round(y, 3)) for x, y in found]
+
+
+def _thinned(arc: Sequence[Point]) -> list[Point]:
+    """The same from either end, so that neighbours agree."""
+    if len(arc) < 3:
+        return list(arc)
+    first, last = sorted((arc[0], arc[-1]))
+    away = [_distance(point, first, last) for point in arc[1:-1]]
+    farthest = max(away)
+    if farthest <= FARTHEST:
+        return [arc[0], arc[-1]]
+    place = away.index(farthest) + 1
+    return _thinned(arc[: place + 1])[:-1] + _thinned(arc[place:])
+
+
+def _distance(point: Point, first: Point, last: Point) -> float:
+    length = math.dist(first, last)
+    if length == 0:
+        return math.dist(point, first)
+    cross = (last[0] - first[0]) * (first[1] - point[1]) - (first[0] - point[0]) * (last[1] - first[1])
+    return abs(cross) / length
 
 
 def _area(ring: Sequence[Point]) -> float:
