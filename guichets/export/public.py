@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from guichets.statistics.comparison import Difference, Verdict
@@ -18,7 +18,7 @@ from guichets.statistics.delays import Delay
 from guichets.statistics.facts import Counts
 from guichets.statistics.figures import TRIES, Figures, days_of, desk_figures
 from guichets.statistics.observatory import DeskFacts
-from guichets.statistics.periods import Month
+from guichets.statistics.periods import Month, Week
 from guichets.statistics.quarters import Comparison, GroupQuarter, QuarterReport, Reports
 
 Row = dict[str, Any]
@@ -265,6 +265,19 @@ def _desk_months(reports: Reports) -> Iterator[Row]:
             }
 
 
+def _desk_weeks(reports: Reports) -> Iterator[Row]:
+    for desk in reports.observatory.desks.values():
+        for first in sorted({entry.day - timedelta(days=entry.day.weekday()) for entry in desk.days}):
+            week = Week(first)
+            days = days_of(desk.days, week)
+            yield {
+                "desk": desk.id,
+                "week": str(week),
+                "until": days[-1].day,
+                **figures_row(desk_figures(days, week, reports.rules.floor)),
+            }
+
+
 def group_row(group: GroupQuarter) -> Row:
     return {
         "desks": len(group.desks),
@@ -434,6 +447,20 @@ TABLES: tuple[Table, ...] = (
         ),
         ("desk", "day"),
         _days,
+        {"desk": ("guichets", "desk")},
+    ),
+    Table(
+        "guichets-semaines",
+        "Guichet et semaine, du lundi au dimanche : les chiffres.",
+        "Desk and week, Monday to Sunday: the figures.",
+        (
+            _DESK,
+            _text("week", "Semaine ISO, 2026-W30.", "ISO week, 2026-W30.", required=True),
+            _UNTIL,
+            *_FIGURES,
+        ),
+        ("desk", "week"),
+        _desk_weeks,
         {"desk": ("guichets", "desk")},
     ),
     Table(

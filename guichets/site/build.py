@@ -66,6 +66,7 @@ _PARTS = {
     "afternoon": "après-midi (12 h à 18 h)",
     "evening": "soir (18 h à 24 h)",
 }
+_PACKAGE_ONLY = frozenset({"guichets-jours", "guichets-semaines"})  # the site has days by département
 _WEEKDAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 _VERDICT_ORDER = {Verdict.WORSE: 0, Verdict.SAME: 1, Verdict.BETTER: 2, Verdict.INSUFFICIENT: 3, None: 4}
 
@@ -131,7 +132,7 @@ class Site:
             yield f"atom/{code}.xml", partial(feed_of, place, desks, published_after_days=days)
             yield f"donnees/departements/{code}.csv", partial(_day_file, desks)
         for table in TABLES:
-            if table.name != "guichets-jours":
+            if table.name not in _PACKAGE_ONLY:
                 yield f"donnees/{table.name}.csv", partial(_table_file, table, self.reports)
         for quarter in self.quarters:
             report = partial(self.reports.of, quarter)
@@ -349,7 +350,7 @@ class Site:
         french = language == formats.FRENCH
         known = [(table, table.french if french else table.english) for table in TABLES]
         return {
-            "tables": [(table.name, told) for table, told in known if table.name != "guichets-jours"],
+            "tables": [(table.name, told) for table, told in known if table.name not in _PACKAGE_ONLY],
             "dictionary": [(table.name, told, table.columns) for table, told in known],
             "codes": self.codes,
         }

@@ -12,7 +12,7 @@ from datetime import date
 
 from guichets.statistics.facts import Counts, DeskDay, total
 from guichets.statistics.intervals import Pairs, Share, Slots, error_factor, pooled, wilson
-from guichets.statistics.periods import Month, Quarter, block_of
+from guichets.statistics.periods import Period, block_of
 
 DAY_HOURS = 15  # of the baseline pattern: from 7 h to 22 h
 LONGEST_BLIND_DAYS = 3  # days in a row without a rated probe that a time without offer may span
@@ -46,7 +46,7 @@ class Figures:
 
 
 def desk_figures(
-    days: Sequence[DeskDay], period: Quarter | Month, floor: Floor, slots: Slots | None = None
+    days: Sequence[DeskDay], period: Period, floor: Floor, slots: Slots | None = None
 ) -> Figures:
     """The figures of one desk; ``days`` are its days of that period, in order."""
     counts = total(entry.counts for entry in days)
@@ -152,7 +152,7 @@ def chance_of(shares: Sequence[float], tries: int) -> float:
     return sum(met) / len(met) if met else 0.0
 
 
-def human_shares(days: Sequence[DeskDay], period: Quarter | Month) -> list[float]:
+def human_shares(days: Sequence[DeskDay], period: Period) -> list[float]:
     """For each block of seven days, the share of attempts at human hours that met an offer."""
     first, last = period.first, period.last
     tried: dict[int, int] = {}
@@ -192,7 +192,7 @@ def runs_without_offer(days: Sequence[DeskDay]) -> Iterator[tuple[DeskDay, int]]
         yield entry, run
 
 
-def days_of(days: Sequence[DeskDay], period: Quarter | Month) -> list[DeskDay]:
+def days_of(days: Sequence[DeskDay], period: Period) -> list[DeskDay]:
     """Those of a period; ``days`` are in order."""
     begin = bisect_left(days, period.first, key=_day)
     return list(days[begin : bisect_right(days, period.last, lo=begin, key=_day)])

@@ -72,11 +72,23 @@ class Month:
     def last(self) -> date:
         return (self.first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
-    def __contains__(self, day: date) -> bool:
-        return self.first <= day <= self.last
 
-    def block_of(self, day: date) -> int:
-        return block_of(day, self.first, self.last)
+@dataclass(frozen=True, slots=True, order=True)
+class Week:
+    """Seven days from a Monday, by the local days of each desk."""
+
+    first: date
+
+    def __str__(self) -> str:
+        year, number, _ = self.first.isocalendar()
+        return f"{year}-W{number:02}"
+
+    @property
+    def last(self) -> date:
+        return self.first + timedelta(days=6)
+
+
+Period = Quarter | Month | Week
 
 
 def block_of(day: date, first: date, last: date) -> int:

@@ -15,7 +15,15 @@ from guichets.statistics.figures import (
     human_shares,
     longest_without_offer,
 )
-from guichets.statistics.periods import Month, Quarter, quarter_of, quarters_between, read_quarter
+from guichets.statistics.periods import (
+    Month,
+    Quarter,
+    Week,
+    block_of,
+    quarter_of,
+    quarters_between,
+    read_quarter,
+)
 from guichets.statistics.streaks import Kind, notices_of
 
 Q2 = Quarter(2026, 2)
@@ -137,4 +145,6 @@ def test_quarters_follow_each_other() -> None:
     assert quarter_of(date(2026, 6, 30)) == Q2
     assert Q2.block_of(Q2.last) == 12
     assert Quarter(2026, 3).block_of(date(2026, 9, 30)) == 12  # 92 days: the last belongs to the last block
-    assert Month(date(2026, 2, 1)).block_of(date(2026, 2, 28)) == 3
+    february = Month(date(2026, 2, 1))
+    assert block_of(date(2026, 2, 28), february.first, february.last) == 3
+    assert (str(Week(date(2026, 12, 28))), Week(date(2026, 12, 28)).last) == ("2026-W53", date(2027, 1, 3))
