@@ -215,6 +215,7 @@ class Reading:
     counts_places: bool = False  # slot_count counts free places, of which one instant may have several
     horizon_end: date | None = None
     may_advance: bool = False  # the page bears the harmless button that leads to the next step
+    is_wall: bool = False  # what refuses us stands before the whole host, whatever the status
     note: str | None = None
     facts: tuple[tuple[str, str], ...] = ()  # what else the page tells and is kept by date, by name
 

@@ -599,13 +599,20 @@ def read_page(page: Page) -> Reading:
 def _read_edge(page: Page) -> Reading | None:
     """A page of what stands in front of the site: a block, a challenge, a maintenance."""
     if page.headers.get("cf-mitigated", "").strip().lower() == "challenge":
-        return Reading(outcome=Outcome.BLOCKED, rule="rdv_prefecture.blocked.cloudflare-challenge")
+        return Reading(
+            outcome=Outcome.BLOCKED, rule="rdv_prefecture.blocked.cloudflare-challenge", is_wall=True
+        )
     if not page.body or page.may_be_cut or has_anchor(page) or page.root is None:
         return None
     titles = tuple(visible_text(element) for element in page.root.iter("title", "h1", "h2"))
     edge = Edge(page.status, page.text, visible_text(page.root), titles)
     return next(
-        (Reading(outcome=outcome, rule=rule) for rule, outcome, holds in EDGE_RULES if holds(edge)), None
+        (
+            Reading(outcome=outcome, rule=rule, is_wall=outcome is Outcome.BLOCKED)
+            for rule, outcome, holds in EDGE_RULES
+            if holds(edge)
+        ),
+        None,
     )
 
 

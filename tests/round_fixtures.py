@@ -54,7 +54,14 @@ def cast(box: RunningSandbox, manners_when_slow: Mapping[str, object] | None = N
 
 
 def is_refusing(scene: str) -> bool:
-    return scene.endswith(("status-403", "disabled-403", "status-429", "retry-after"))
+    """Whether the host as a whole is left alone after this scene: refused by status, or by a wall's page."""
+    by_page = (
+        "cloudflare-block-200",
+        "cloudflare-challenge-503",
+        "cloudflare-challenge-french",
+        "imperva-block",
+    )
+    return scene.endswith(("status-403", "disabled-403", "status-429", "retry-after", *by_page))
 
 
 def differences(pairs: Iterable[tuple[str, Any, Any]]) -> list[str]:

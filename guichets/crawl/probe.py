@@ -23,6 +23,7 @@ from guichets.clock import Clock
 from guichets.crawl import meta
 from guichets.crawl.chain import Chain
 from guichets.crawl.faults import RedirectLoop, read_failure
+from guichets.crawl.pacing import REFUSALS
 from guichets.items import Evidence, Observation, counter_observation_id, new_probe_id
 from guichets.page import Page, Reading, Redirect
 from guichets.schedule.lease import DueDesk, HostLease, Purpose
@@ -149,9 +150,20 @@ class LiveProbe(Probe):
 
     async def _ask(self, url: str, asking: Asking, read: Callable[[Page], R]) -> R:
         try:
-            return read(await self._fetch(url, asking))
+            page = await self._fetch(url, asking)
+            reading = read(page)
+            if reading.is_wall and page.status not in REFUSALS:
+                await self._heed_wall(page.status)
+            return reading
         except Exception as error:
             raise ProbeStopped(read_failure(error), error) from error
+
+    async def _heed_wall(self, status: int) -> None:
+        """A wall that answers 200 or 503 refuses us as a 403 does, and only its page says so."""
+        lease = self.lease
+        lease.pace.note_refusal(self._clock.monotonic(), self._clock.now())
+        lease.refusals.append(f"a wall, HTTP {status}")
+        await lease.tell()
 
     async def _fetch(self, url: str, asking: Asking) -> Page:
         request = self._request(url, asking)

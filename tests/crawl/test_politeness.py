@@ -148,14 +148,21 @@ def test_a_second_crawl_within_the_form_interval_visits_nothing(visits: Visits) 
     assert (again.status, again.lines, visits.box.ledger(since=before)) == (0, [], [])
 
 
-@pytest.mark.parametrize("scene", ["status-403", "status-429"])
-def test_a_refusal_pauses_the_host_for_forty_minutes(workshop: Workshop, scene: str) -> None:
-    box = workshop.sandbox(desks=4, departements=1, mixture="none")
+@pytest.mark.parametrize(
+    ("family", "scene"),
+    [
+        ("ezbooking", "status-403"),
+        ("ezbooking", "status-429"),
+        ("rdv_prefecture", "imperva-block"),  # 200, and a wall all the same
+    ],
+)
+def test_a_refusal_pauses_the_host_for_forty_minutes(workshop: Workshop, family: str, scene: str) -> None:
+    box = workshop.sandbox(desks=4, departements=1, mixture="lives", family=family)
     first, *others = sorted(desk["id"] for desk in box.desks())
     box.set_scene(first, scene)
     database = workshop.database()
     crawler = workshop.crawler(box.catalogue, database)
-    result = crawler.run()
+    result = crawler.run(family)
     assert [entry["desk"] for entry in box.ledger() if entry["path"] != "/robots.txt"] == [first]
     assert result.desks[first]["outcome"] == "blocked"
     assert {(result.desks[desk]["outcome"], result.desks[desk]["rule"]) for desk in others} == {
@@ -166,7 +173,7 @@ def test_a_refusal_pauses_the_host_for_forty_minutes(workshop: Workshop, scene: 
     assert timedelta(minutes=35) < host["pause"] <= timedelta(minutes=41)
     assert (host["strikes"], host["lease_owner"]) == (1, None)
     before = box.ledger()[-1]["n"]
-    again = crawler.run(settings={"GUICHETS_LEASE": 1}, due="all")
+    again = crawler.run(family, settings={"GUICHETS_LEASE": 1}, due="all")
     assert (again.status, again.lines, box.ledger(since=before)) == (0, [], [])
 
 
