@@ -21,6 +21,7 @@ BEFORE, AFTER = Quarter(2026, 1), Quarter(2026, 2)
 def main() -> None:
     print("statistics")
     _intervals(missed=0.0)
+    _intervals(missed=0.03)
     _intervals(missed=0.2)
     _comparisons()
 
