@@ -1,5 +1,10 @@
 """Fixtures live in files by theme; this one only names them."""
 
+import signal
+
+# Who starts the tests in the background has them ignore Ctrl-C, and their children after them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 pytest_plugins = [
     "tests.database_fixtures",
     "tests.sandbox_fixtures",
