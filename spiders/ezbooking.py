@@ -99,7 +99,6 @@ MAINTENANCE = ("maintenance", "site indisponible")
 _FORM_PATH = re.compile(r"/booking/create/(\d+)(?:/(\d+))?/?", re.ASCII)
 _SLOT_HREF = re.compile(r"/booking/create/\d+/5/(?:[^?#\s]*/)?(\d{9,11})/?$", re.ASCII)
 _STEP5_HREFS = etree.XPath("//a/@href[contains(., '/5/')]", smart_strings=False)
-_CALENDAR = etree.XPath("//*[(self::table or self::div) and @id='planning_Booking']")
 _ETAPE = re.compile(r"/etape_([34])r\.png")
 _DAY = r"\w+ (\d{1,2})(?:er)? (\w+) (\d{4})"
 _WEEK = re.compile(rf"(?:Semaine du|Week from) {_DAY} (?:au|to) {_DAY}")
@@ -197,7 +196,7 @@ def find_landmarks(page: Page, root: etree._Element) -> Landmarks:
                     top_title = title
     items = list(root.iter("li")) if CALENDAR_WORDS in text else []  # a site's menu has hundreds
     slots = _read_slots(root) if "/5/" in page.text else ()
-    has_calendar = "planning_Booking" in page.text and bool(_CALENDAR(root))
+    has_calendar = "planning_Booking" in page.text and _shows_calendar(root)
     return Landmarks(
         url=page.url,
         top_title=top_title,
@@ -218,6 +217,10 @@ def find_landmarks(page: Page, root: etree._Element) -> Landmarks:
         week_end=_read_week_end(text) if has_calendar or slots else None,
         text=text,
     )
+
+
+def _shows_calendar(root: etree._Element) -> bool:
+    return any(element.get("id") == "planning_Booking" for element in root.iter("table", "div"))
 
 
 def _read_slots(root: etree._Element) -> tuple[Slot, ...]:
