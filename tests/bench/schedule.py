@@ -245,7 +245,8 @@ def _scale_out(home: Path) -> None:
         bound = max(requests.values()) * PACED_DELAY
         print(
             f"  {workers} workers: {took:5.1f} s = {took / bound:.2f} × the bound   goal 1.05 or less; "
-            f"between requests {mean(gaps) / PACED_DELAY:.3f} × the delay, {min(gaps) / PACED_DELAY:.3f} at least"
+            f"between requests {mean(gaps) / PACED_DELAY:.3f} × the delay, at least "
+            f"{min(gaps) / PACED_DELAY:.3f}"
         )
 
 

@@ -95,7 +95,7 @@ def idle(cluster: Cluster) -> Iterator[None]:
 
 def ask_for_crawls(cluster: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
     settings = [word for setting in SETTINGS for word in ("--setting", setting)]
-    return cluster.run("schedule", "now", "--minutes", "5", *settings, *words)
+    return cluster.run("schedule", "now", "--minutes", "5", "--family", "ezbooking", *settings, *words)
 
 
 def test_nodes_show_jobs_versions_and_the_hosts_they_hold(cluster: Cluster) -> None:
