@@ -178,3 +178,32 @@ def test_wrong_entries_of_rdv_service_public_are_explained(entry: str, problem: 
 def test_same_search_of_rdv_service_public_is_one_entry(one: str, other: str, same: bool) -> None:
     keys = {entry_key("rdv_service_public", RDV + entry, {}) for entry in (one, other)}
     assert (len(keys) == 1) == same
+
+
+LUTECE = "https://teleservices.paris.fr/rdvtitres/jsp/site/Portal.jsp"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?page=appointmentsearch&view=search&category=titres",
+        "?page=appointment&view=getViewAppointmentCalendar&id_form=28&nbPlacesToTake=1",
+        "?page=appointmenttitresearch",
+    ],
+)
+def test_entries_of_lutece_are_accepted(query: str) -> None:
+    assert url_problem(LUTECE + query, "lutece") is None
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("?page=appointment&view=getViewAppointmentForm&id_form=28", "holds a place in the calendar"),
+        ("?page=appointmentsearch&starting_date_time=2030-01-01T09:00", "holds a place in the calendar"),
+        ("?page=appointment&view=getViewAppointmentCalendar", "is not an entry of Lutece"),
+        ("?page=appointment", "is not an entry of Lutece"),
+        ("", "is not an entry of Lutece"),
+    ],
+)
+def test_wrong_entries_of_lutece_are_explained(query: str, problem: str) -> None:
+    assert problem in (url_problem(LUTECE + query, "lutece") or "")
