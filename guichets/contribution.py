@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from guichets.catalogue.model import Desk
@@ -98,7 +98,7 @@ def verdict_of(pages: Sequence[Page], read: Callable[[Page], Reading]) -> Readin
 
 
 def belongs(desk: Desk, url: str, gate: Gate) -> bool:
-    """Whether an address is the desk's form or a step of it."""
+    """Whether an address is the desk's form or a step of it, and asks for what the entry's query does."""
     try:
         page, entry = urlsplit(url), urlsplit(desk.url)
         port = page.port
@@ -108,7 +108,10 @@ def belongs(desk: Desk, url: str, gate: Gate) -> bool:
         return False
     form = gate.plain_path(entry.path).rstrip("/").removesuffix("/0")
     path = gate.plain_path(page.path).rstrip("/")
-    return path == form or path.startswith(form + "/")
+    if not (path == form or path.startswith(form + "/")):
+        return False
+    asked = dict(parse_qsl(page.query))
+    return all(asked.get(name) == value for name, value in parse_qsl(entry.query))
 
 
 def page_of_exchange(exchange: Exchange) -> Page:
