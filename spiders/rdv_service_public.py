@@ -26,9 +26,9 @@ Caveats     An empty `departement=` leads to the address step (2024) or is ignor
             12 motives or 40 places of one motive nothing is walked (`too-many-counters`); beyond 12 places
             a visit, a place keeps the one date of its card.
             /api/v1/public_links lists the organisations that can be booked, if they have an external id. It
-            is asked where it says more, when a whole desk has no slot, and only when the address names both
-            the organisation and its department: a fact, no outcome. Its limit of 50 requests a minute is
-            eight times our pace.
+            is asked where it says more, when a whole desk has no slot, in one hour out of 24, and only when
+            the address names both the organisation and its department: a fact, no outcome. Its limit of
+            50 requests a minute is eight times our pace.
 Unknown     which préfecture is organisation 2458; what a switched-off organisation shows, so nothing is
             read as `closed`; a week without slot nor further date; the number of ANTS files mairies ask.
 Sources     platform dossier « others », §3 (the platform's public source of 2024 and later, three public
@@ -65,11 +65,13 @@ from guichets.gate import Allow, Gate
 from guichets.items import Slot
 from guichets.outcomes import Outcome
 from guichets.page import JSON, CounterChoice, Page, Reading, fold, read_transport, visible_text
+from guichets.visit import is_drawn
 from spiders.base import DeskSpider, Probe, ProbeStopped
 
 MAX_SERVICES = 8
 MAX_MOTIVES = 12
 MAX_PLACES = 40  # listed by one motive; a page with more is not one we know
+PRESENCE_ONE_IN = 24  # hours in which the public links are asked for
 MAX_PLACES_VISITED = 12  # asked for their second date, two requests each at most
 
 _ID = r"\d{0,12}"
@@ -732,6 +734,8 @@ class _Walk:
         here = _query(url)
         territory, organisation = here.get("departement"), here.get("public_link_organisation_id")
         if reading.outcome is not Outcome.NONE or not territory or not organisation:
+            return reading
+        if not is_drawn(self.probe.desk.id, self.probe.now(), PRESENCE_ONE_IN):
             return reading
         try:
             links = await self.probe.ask(

@@ -9,6 +9,7 @@ import pytest
 from guichets.gate import Ask
 from guichets.outcomes import Outcome
 from guichets.page import Page, Redirect
+from spiders import rdv_service_public
 from spiders.rdv_service_public import (
     GATE,
     MAX_MOTIVES,
@@ -25,6 +26,11 @@ SEARCH = f"{BASE}/prendre_rdv?departement=92&public_link_organisation_id=2458"
 NO_DEPARTMENT = f"{BASE}/prendre_rdv?departement=&public_link_organisation_id=2458"
 LINKS = f"{BASE}/api/v1/public_links?territory=92"
 NONE = "<p>Malheureusement, aucun créneau correspondant à votre recherche n'a été trouvé.</p>"
+
+
+@pytest.fixture(autouse=True)
+def presence_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rdv_service_public, "PRESENCE_ONE_IN", 1)
 
 
 def page(body: str) -> str:
@@ -142,6 +148,12 @@ def test_empty_department_ignored_in_2026_needs_one_request() -> None:
     probe, lines = walk(RdvServicePublicSpider, entry, {entry: page(NONE)})
     assert probe.asked == [entry]
     assert lines[None].reading.rule == "rdv_service_public.none.search"
+
+
+def test_presence_is_not_asked_at_every_visit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rdv_service_public, "PRESENCE_ONE_IN", 10**9)
+    probe, _ = walk(RdvServicePublicSpider, SEARCH, {SEARCH: page(NONE)})
+    assert probe.asked == [SEARCH]
 
 
 def test_params_complete_the_address() -> None:
