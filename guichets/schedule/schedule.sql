@@ -246,6 +246,13 @@ done AS (
     FROM unnest(%(done)s::text[], %(done_due)s::timestamptz[]) AS visited (id, next_due_at)
     WHERE desks.id = visited.id AND desks.id <> %(desk)s AND EXISTS (SELECT FROM held)
 ),
+elsewhere AS (
+    -- begun in the slot before, and the answer was lost on the way: the visit counts where it happens
+    UPDATE baseline_visits SET probe = gen_random_uuid()
+    WHERE probe = %(probe)s::uuid
+        AND slot_starts_at IS DISTINCT FROM %(slot)s::timestamptz
+        AND EXISTS (SELECT FROM free)
+),
 visit AS (
     INSERT INTO baseline_visits (desk_id, slot_starts_at, probe, fencing_token)
     SELECT %(desk)s, %(slot)s::timestamptz, %(probe)s::uuid, %(token)s

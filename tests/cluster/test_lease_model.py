@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
@@ -21,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from guichets.clock import SystemClock
+from guichets.clock import Clock, SystemClock
 from guichets.errors import DatabaseError
 from guichets.items import new_probe_id
 from guichets.schedule.baseline import Pattern
@@ -284,13 +285,44 @@ def test_a_statement_postgresql_refuses_is_an_error_of_ours(database: Database) 
         asyncio.run(claim_without_a_table())
 
 
-async def _opened(database: Database) -> PostgresSchedule:
+class LaterClock(SystemClock):
+    """The machine's clock, some time ahead."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+def test_visit_begun_again_in_the_next_slot_counts_there_alone(database: Database) -> None:
+    """The answer to the first beginning may be lost on the way; the visit is the same."""
+
+    async def begin_twice() -> None:
+        clock = LaterClock()
+        schedule = await _opened(database, clock)
+        (lease,) = await schedule.claim()
+        probe = new_probe_id()
+        due = replace(lease.desks[0], is_new=True)  # due at once, in whatever slot
+        assert await schedule.begin(lease, due, probe) == "baseline"
+        clock.ahead = timedelta(hours=4)
+        assert await schedule.begin(lease, due, probe) == "baseline"
+        await schedule.close()
+        with database.connect() as connection:
+            slots = connection.execute("SELECT probe FROM baseline_visits ORDER BY slot_starts_at").fetchall()
+        assert len(slots) == 2
+        assert [found == probe for (found,) in slots] == [False, True]
+
+    fill(database.dsn, hosts=1, desks=1)
+    asyncio.run(begin_twice())
+
+
+async def _opened(database: Database, clock: Clock | None = None) -> PostgresSchedule:
     schedule = PostgresSchedule(
         database.dsn,
         Selection(family="ezbooking"),
         crawl_id=new_probe_id(),
         worker="alone",
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         delay_seconds=0,
         form_interval_seconds=300,
         pattern=Pattern(),
