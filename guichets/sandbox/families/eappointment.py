@@ -74,7 +74,7 @@ class EAppointment:
     overload_scene = "error-page"
     dated = frozenset({Outcome.OFFERED, Outcome.NONE})
     realistic: Mapping[str, float] = MappingProxyType(
-        {"error-page": 2, "exception": 2, "days-without-sunday": 1, "hours-unknown": 1, "waf-status-403": 1}
+        {"error-page": 2, "exception": 2, "days-without-sunday": 1, "hours-unknown": 1}
     )
 
     def draft(self, fate: Random, taken: set[int], title: str) -> Draft:

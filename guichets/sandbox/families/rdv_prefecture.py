@@ -71,9 +71,7 @@ class RdvPrefecture:
     departement = None
     office = "Préfecture"
     overload_scene = "status-503"
-    realistic: Mapping[str, float] = MappingProxyType(
-        {"cloudflare-challenge-french": 3, "cloudflare-block-200": 2, "no-booking-link": 1}
-    )
+    realistic: Mapping[str, float] = MappingProxyType({"no-booking-link": 1})  # a wall concerns a whole host
 
     def draft(self, fate: Random, taken: set[int], title: str) -> Draft:
         number = fate.randint(1_000, 16_999)
