@@ -22,6 +22,7 @@ from typing import Any
 
 from guichets import database
 from guichets.clock import AgreedClock
+from guichets.crawl.commands.crawl import calm_collector
 from guichets.database import embedded
 from guichets.items import new_probe_id
 from guichets.schedule.baseline import Pattern
@@ -131,6 +132,7 @@ def claim_for_a_while(
         await schedule.open()
         latencies: list[float] = []
         hosts: list[str] = []
+        calm_collector()  # as a worker does: else all claimers walk over all they have loaded at one instant
         together.wait()
         began = ended = time.monotonic()
         due = began + pause * number / CLAIMERS  # not all at the same instant

@@ -66,9 +66,7 @@ class Command(ScrapyCrawl):
         crawler = self._create_crawler(name)
         self.crawler_process.crawl(crawler, **opts.spargs)
         told = self._note_shutdown()
-        # What is loaded by now stays to the end: the collector need not look at it again and again.
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        calm_collector()
         self.crawler_process.start()
         self.exitcode = exit_status(crawler.stats.get_stats() if crawler.stats else {})
         if self.crawler_process.bootstrap_failed:
@@ -91,6 +89,12 @@ class Command(ScrapyCrawl):
 
         process._signal_shutdown = note  # type: ignore[assignment,method-assign]
         return told
+
+
+def calm_collector() -> None:
+    """What is loaded by now stays to the end: the collector need not look at it again and again."""
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 @contextmanager
