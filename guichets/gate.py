@@ -6,6 +6,7 @@ The downloader middleware that applies it is ``guichets.crawl.gate``.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from functools import cache, lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 FORM_TYPE = "application/x-www-form-urlencoded"
+JSON_TYPE = "application/json"
+LARGEST_JSON_BYTES = 200_000  # of what a page asks with; some tens of kilobytes were seen
 DEFAULT_PORTS = frozenset({None, 80, 443})
 _UNSAFE = re.compile(r"[^!-~]")  # white space, controls, anything beyond ASCII
 
@@ -25,6 +28,8 @@ class Allow:
     hold exactly the named fields, each once. ``query`` likewise; names of ``optional`` may be there besides,
     once each, those that end in ``[]`` any number of times. Neither of them means no query string at all.
     ``body`` is for requests that are no forms: an expression the whole body must match, of ``content_type``.
+    ``json`` is for a JSON object: exactly the named keys, and for each an expression that its value, written
+    without white space, must match whole.
     ``redirect_only`` rows are reached by following the site's own answer, never asked for directly.
     """
 
@@ -34,12 +39,13 @@ class Allow:
     query: Mapping[str, str] | None = None
     optional: Mapping[str, str] | None = None
     body: str | None = None
+    json: Mapping[str, str] | None = None
     content_type: str = FORM_TYPE
     redirect_only: bool = False
 
     def __post_init__(self) -> None:
-        if self.body is not None and self.fields is not None:
-            raise ValueError(f"{self.method} {self.path}: a body has fields or a pattern, not both")
+        if sum(kind is not None for kind in (self.body, self.fields, self.json)) > 1:
+            raise ValueError(f"{self.method} {self.path}: a body has fields, a pattern or keys, one of them")
 
     def allows_query(self, query: str) -> bool:
         if self.query is None and self.optional is None:
@@ -47,9 +53,11 @@ class Allow:
         return _holds(query, self.query or {}, self.optional or {})
 
     def allows_body(self, body: bytes, content_type: str) -> bool:
+        if self.json is not None:
+            return media_type(content_type) == JSON_TYPE and _holds_json(body, self.json)
         if self.fields is None and self.body is None:
             return not body
-        if content_type.split(";")[0].strip().lower() != self.content_type or not body.isascii():
+        if media_type(content_type) != self.content_type or not body.isascii():
             return False
         text = body.decode("ascii")
         if self.fields is not None:
@@ -123,6 +131,11 @@ class Gate:
         return path
 
 
+def media_type(content_type: str) -> str:
+    """A Content-Type without its parameters, in lower case."""
+    return content_type.split(";")[0].strip().lower()
+
+
 def same_host(desk_host: str, name: str, port: int | None) -> bool:
     """Whether an address is on the desk's host; http and https of one name are the same host."""
     desk_name, desk_port = _name_and_port(desk_host)
@@ -161,6 +174,38 @@ def _holds(text: str, wanted: Mapping[str, str], optional: Mapping[str, str]) ->
             return False
         seen.add(name)
     return ";" not in text and seen.issuperset(wanted)
+
+
+def _holds_json(body: bytes, wanted: Mapping[str, str]) -> bool:
+    """Whether a body is a JSON object of exactly the wanted keys, once each, with values as wanted."""
+    if len(body) > LARGEST_JSON_BYTES:
+        return False
+    try:
+        pairs = json.loads(body.decode("utf-8"), object_pairs_hook=_Pairs)
+        if not isinstance(pairs, _Pairs) or sorted(name for name, _ in pairs) != sorted(wanted):
+            return False
+        return all(
+            _whole(wanted[name]).fullmatch(
+                json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+            )
+            for name, value in pairs
+        )
+    except (ValueError, RecursionError):
+        return False
+
+
+class _Pairs(list[tuple[str, object]]):
+    """A JSON object with all its keys: ``json`` would keep the last of two equal ones, and hide the first."""
+
+
+def _plain(value: object) -> object:
+    """A value with its objects as dictionaries. Raises ValueError where a key comes twice."""
+    if isinstance(value, _Pairs):
+        found = {name: _plain(inner) for name, inner in value}
+        if len(found) != len(value):
+            raise ValueError("a key comes twice")
+        return found
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 NOTHING = Gate(rows=())

@@ -346,5 +346,54 @@ def test_optional_queries_and_other_bodies_than_forms(ask: Ask, refusal: str | N
 
 
 def test_row_has_fields_or_a_body() -> None:
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match="one of them"):
         Allow("POST", "/api", fields={}, body="x")
+    with pytest.raises(ValueError, match="one of them"):
+        Allow("POST", "/api", json={}, fields={})
+
+
+ASKING = Gate(rows=(Allow("POST", "/api/slots", json={"config": r'"[a-z]{1,8}"', "person": "null"}),))
+
+
+def asked(body: str | bytes, content_type: str = "application/json") -> str | None:
+    return ASKING.refusal(post(f"{SITE}/api/slots", body, content_type))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ('{"config":"abc","person":null}', "application/json"),
+        ('{ "person" : null, "config" : "abc" }\n', "application/json; charset=UTF-8"),
+    ],
+)
+def test_json_of_exactly_the_named_keys_may_leave(body: str, content_type: str) -> None:
+    assert asked(body, content_type) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("null", id="null"),
+        pytest.param('[{"config":"abc","person":null}]', id="list"),
+        pytest.param('{"config":"abc"}', id="key-missing"),
+        pytest.param('{"config":"abc","person":null,"x":1}', id="key-more"),
+        pytest.param('{"config":"abc","person":"0e9f"}', id="value"),
+        pytest.param('{"config":"ABC","person":null}', id="value-of-other-letters"),
+        pytest.param('{"config":["abc"],"person":null}', id="value-in-a-list"),
+        pytest.param('{"person":"0e9f","config":"abc","person":null}', id="key-twice"),
+        pytest.param('{"config":{"a":1,"a":2},"person":null}', id="key-twice-inside"),
+        pytest.param('{"config":"abc","person":null}{}', id="more-behind-it"),
+        pytest.param('{"config":"abc","person":null', id="cut"),
+        pytest.param(b'{"config":"abc\xff","person":null}', id="no-text"),
+        pytest.param("[" * 100_000, id="nested-too-deep"),
+        pytest.param('{"config":"abc","person":null}' + " " * 200_000, id="too-long"),
+    ],
+)
+def test_any_other_json_is_refused(body: str | bytes) -> None:
+    assert asked(body) == "body"
+
+
+def test_json_sent_as_something_else_is_refused() -> None:
+    for kind in ("", "text/plain", FORM_TYPE, "application/jsonp"):
+        assert asked('{"config":"abc","person":null}', kind) == "body"
