@@ -6,6 +6,7 @@ answers in the archive. What is made of the readings stands here, once for both.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,31 @@ class Asking:
 
 
 _PLAIN = Asking()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a browser waits for on a page before the page is read. Nothing on it is ever clicked."""
+
+    answer: str  # expression that the path of the awaited answer's address must match whole
+    message: str  # CSS selector of what the page may show a person in its place, or beside it
+
+    def matches(self, url: str) -> bool:
+        """Whether an address is the awaited answer's."""
+        return re.fullmatch(self.answer, urlsplit(url).path, re.ASCII) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page as a browser showed it in the end, and what the host had answered it."""
+
+    shown: Page  # HTML of what could be seen: no script, nothing hidden
+    answers: tuple[Page, ...]  # the document, then what the page asked for, in the order of the answers
+
+
+# Addresses under which the archive keeps what a browser made of a page; browsertrix names them so too.
+SHOWN = "urn:text:"  # followed by the page's own address
+SCREENSHOT = "urn:view:"
 
 
 class ProbeStopped(Exception):
@@ -99,6 +125,13 @@ class Probe(ABC):
         """Ask for a page that a reader of its own reads. Raises ProbeStopped likewise."""
         return await self._ask(url, asking, read)
 
+    async def browse(self, watch: Watch, read: Callable[[View], Reading]) -> Reading:
+        """Open the page asked last in a browser, let its script ask, and read what it then shows.
+
+        Each request of the page is judged and sent like any other. Raises ProbeStopped likewise.
+        """
+        return read(await self._view(watch))
+
     @abstractmethod
     def now(self) -> datetime:
         """The instant, aware."""
@@ -139,6 +172,10 @@ class Probe(ABC):
     @abstractmethod
     async def _ask(self, url: str, asking: Asking, read: Callable[[Page], R]) -> R:
         """The reading of the page that answers in the end. Raises ProbeStopped."""
+
+    async def _view(self, watch: Watch) -> View:
+        """What a browser made of the page asked last. Raises ProbeStopped."""
+        raise NotImplementedError(f"{type(self).__name__} has no browser")
 
     # What was concluded
 

@@ -86,6 +86,13 @@ class CrawlArchive:
         """Archive one exchange; its bytes are the system's when this returns. Raises ArchiveFailed."""
         return self._trying(lambda: self._write(request, response, started_at, finished_at))
 
+    def write_drawn(self, url: str, content_type: str, body: bytes, *, drawn_from: str | None) -> EvidenceRef:
+        """Archive what a browser made of a page, now. Raises ArchiveFailed."""
+        at = self._clock.now()
+        return self._trying(
+            lambda: self._open().write_resource(url, content_type, body, at=at, drawn_from=drawn_from)
+        )
+
     def write_observation(self, observation: Observation, crawl: UUID | None) -> None:
         """Archive what was established, tied to the pages it rests on. Raises ArchiveFailed."""
         note = note_of(record_of(observation, crawl))

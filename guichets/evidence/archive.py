@@ -2,7 +2,8 @@
 
 A page seen for the first time becomes a ``response`` and a ``request`` record; a payload archived already
 becomes one ``revisit`` record that points at the first and carries the lines in which the heads differ; what
-an observation established becomes a ``metadata`` record. See docs/evidence.md for the fields and decision
+a browser made of a page becomes ``resource`` records; what an observation established becomes a ``metadata``
+record. See docs/evidence.md for the fields and decision
 0021 for what they cost.
 """
 
@@ -95,6 +96,29 @@ class ArchiveWriter:
         else:
             sha256 = exchange.body_sha256 or body_sha256(exchange.raw_body, exchange.response_headers)
         return EvidenceRef(file.relative, place.offset, place.length, sha256, record_id, place.digest)
+
+    def write_resource(
+        self, url: str, content_type: str, body: bytes, *, at: datetime, drawn_from: str | None = None
+    ) -> EvidenceRef:
+        """Archive what no host answered, such as a screenshot, under an address of the caller's making.
+
+        ``drawn_from``: the record id of the page it was made of.
+        """
+        file = self._current_file()
+        record_id = self._make_id()
+        digest = hashlib.sha256(body).digest()
+        fields = [
+            ("WARC-Record-ID", f"<{record_id}>"),
+            ("WARC-Date", format_warc_date(at)),
+            ("WARC-Target-URI", url),
+            *([] if drawn_from is None else [("WARC-Concurrent-To", f"<{drawn_from}>")]),
+            ("WARC-Payload-Digest", _digest_text(digest)),
+            ("Content-Type", content_type),
+        ]
+        with file.appending() as target:
+            pack_record(target, "resource", fields, body=body)
+            place = target.end_member()
+        return EvidenceRef(file.relative, place.offset, place.length, digest.hex(), record_id, place.digest)
 
     def write_note(
         self, note: Note, *, record_id: str, at: datetime, rests_on: Sequence[str] = ()

@@ -87,7 +87,7 @@ class _Decoded:
 
 @dataclass(frozen=True, slots=True)
 class ArchivedPage:
-    """One exchange as the archive holds it."""
+    """One exchange as the archive holds it, or what a browser made of one, without method and request."""
 
     url: str
     started_at: datetime
@@ -140,7 +140,10 @@ class ArchiveReader:
         """The exchange a reference points at; its decoded body is checked against the reference."""
         path, offset = self._place(ref)
         record = self._read_record(ref, path, offset)
-        page = _build_page(self._resolved(record, path, offset + ref.length))
+        if record.type == "resource":
+            page = _resource_page(record)
+        else:
+            page = _build_page(self._resolved(record, path, offset + ref.length))
         if page.sha256() != ref.sha256:
             raise BrokenRecord(
                 f"{ref.file}@{ref.offset}: the page is not the one the observation was read from"
@@ -359,6 +362,29 @@ def _build_page(raw: RawExchange) -> ArchivedPage:
         record_id=record.record_id,
         is_revisit=record.type == "revisit",
         _decoded=raw.decoded,
+    )
+
+
+def _resource_page(record: WarcRecord) -> ArchivedPage:
+    """A record that is a page by itself; HTTP calls that 200."""
+    headers = ((b"Content-Type", (record.field("content-type") or "").encode("latin-1", "replace")),)
+    decoded = _Decoded(record.block, headers)
+    check_payload(record, record.block, sha256=decoded.payload_sha256)
+    return ArchivedPage(
+        url=record.url,
+        started_at=record.date,
+        finished_at=record.date,
+        status=200,
+        reason="",
+        headers=headers,
+        raw_body=record.block,
+        method="",
+        request_headers=(),
+        request_body=b"",
+        ip=None,
+        record_id=record.record_id,
+        is_revisit=False,
+        _decoded=decoded,
     )
 
 

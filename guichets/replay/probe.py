@@ -20,10 +20,14 @@ from guichets.page import CounterChoice, Page, Reading, Redirect
 from guichets.visit import (
     MAX_REDIRECTS,
     REDIRECT_AS_IS,
+    SCREENSHOT,
+    SHOWN,
     Asking,
     Probe,
     ProbeStopped,
     R,
+    View,
+    Watch,
     read_headers,
     redirect_target,
 )
@@ -139,6 +143,19 @@ class ReplayedProbe(Probe):
         self.url = answer.url
         self._instant = answer.finished_at
         return self._memory.read(read, answer)
+
+    async def _view(self, watch: Watch) -> View:
+        """As the archive keeps it: a browser that drew it again would draw what nobody saw."""
+        drawn = [place for place, answer in enumerate(self._answers) if answer.url.startswith(SHOWN)]
+        if not drawn or drawn[0] < self._next:
+            error = NotInArchive("what the browser showed")
+            raise ProbeStopped(NOT_ARCHIVED, error) from error
+        shown = self._answers[drawn[0]]
+        exchanges = self._answers[max(self._next - 1, 0) : drawn[0]]  # the document was asked last
+        self._next = drawn[0] + 1
+        self._instant = shown.finished_at
+        answers = tuple(answer.page for answer in exchanges if not answer.url.startswith(SCREENSHOT))
+        return View(shown=shown.page, answers=answers)
 
     def _find(self, url: str, asking: Asking) -> tuple[int, Answer]:
         """The next exchange that asked exactly this; those passed over were asked by other readers."""

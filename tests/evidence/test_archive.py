@@ -329,3 +329,43 @@ def test_any_exchange_comes_back_exactly(
     reader = ArchiveReader(home)
     for ref, one in refs:
         assert_same(reader.read_page(ref), one)
+
+
+SHOWN = b"<!DOCTYPE html><html><body><div class='user-msg'>Aucun cr\xc3\xa9neau.</div></body></html>"
+
+
+def test_what_a_browser_showed_comes_back_and_any_reader_opens_it(tmp_path: Path) -> None:
+    with make_writer(tmp_path) as writer:
+        page = writer.write_exchange(exchange())
+        address = "urn:text:https://www.example.fr/slots?a=1"
+        ref = writer.write_resource(
+            address, "text/html; charset=utf-8", SHOWN, at=START, drawn_from=page.record_id
+        )
+        after = writer.write_exchange(exchange(page_bytes(1)))
+    reader = ArchiveReader(tmp_path)
+    back = reader.read_page(ref)
+    assert (back.url, back.method, back.status, back.started_at) == (address, "", 200, START)
+    assert (back.body(), back.headers) == (SHOWN, ((b"Content-Type", b"text/html; charset=utf-8"),))
+    assert ref.sha256 == hashlib.sha256(SHOWN).hexdigest()
+    record = reader.read_record(ref)
+    assert (record.type, record.field("warc-concurrent-to")) == ("resource", f"<{page.record_id}>")
+    for other in (page, after):
+        assert reader.read_page(other).method == "GET"
+    checked = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "warcio.cli", "check", "-v", str(only_file(tmp_path))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_changed_picture_is_refused(tmp_path: Path) -> None:
+    with make_writer(tmp_path) as writer:
+        ref = writer.write_resource("urn:view:https://www.example.fr/", "image/png", b"\x89PNG", at=START)
+    path = only_file(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[ref.offset + ref.length // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(EvidenceError, match="not the one that was archived"):
+        ArchiveReader(tmp_path).read_page(ref)

@@ -170,3 +170,27 @@ def test_a_page_a_crawl_may_still_repeat_stays_whatever_the_retention(tmp_path: 
         now = START + timedelta(days=days)
         carry_out(tmp_path, plan_prune(tmp_path, now=now, retention_days=1), now=now)
         assert is_readable(tmp_path, refs[0][0]) == is_kept
+
+
+def test_what_a_page_showed_stays_with_the_held_page_and_goes_with_the_others(tmp_path: Path) -> None:
+    hand = Hand()
+    drawn = []
+    with ArchiveWriter(tmp_path, "w1", now=hand.now) as writer:
+        for number in range(2):
+            page = writer.write_exchange(exchange(page_bytes(number), at=hand.now()))
+            url = f"urn:view:https://www.example.fr/{number}"
+            picture = writer.write_resource(
+                url, "image/png", page_bytes(number + 5), at=hand.now(), drawn_from=page.record_id
+            )
+            drawn.append((page, picture))
+    hand.forward(days=1)
+    seal_until(tmp_path, hand.now())
+    (held_page, its_picture), (page, picture) = drawn
+    carry_out(tmp_path, plan_prune(tmp_path, now=LATER, keep=[held_page]), now=LATER)
+    reader = ArchiveReader(tmp_path)
+    for ref in (held_page, its_picture):
+        assert reader.read_page(ref).body()
+    for ref in (page, picture):
+        with pytest.raises(RecordPruned):
+            reader.read_page(ref)
+    assert list(verify(tmp_path)) == []
