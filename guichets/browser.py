@@ -17,6 +17,8 @@ HOW_TO_GET_ONE = (
     "no Chromium was found. Install one (Debian, Ubuntu: apt-get install chromium; elsewhere: "
     "playwright install chromium), or set GUICHETS_BROWSER to the path of one"
 )
+WIDTH = 1024  # pixels; what préfecture sites were drawn for
+LONGEST = 8000  # pixels of page height that are shown
 # Everything but what a route answers itself leads to a port where nobody listens, loopback included.
 CUT_OFF = (
     "--proxy-server=http://127.0.0.1:1",
@@ -55,8 +57,10 @@ def wants_sandbox() -> bool:
 
 
 def _of_playwright() -> Path | None:
-    from playwright.sync_api import Error, sync_playwright
-
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:  # an image without browsers leaves it out
+        return None
     try:
         with sync_playwright() as playwright:
             return Path(playwright.chromium.executable_path)

@@ -231,6 +231,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("GUICHETS_MAX_HOSTS", 64, "hosts", _positive_integer, "Hosts one worker holds at once."),
     Setting(
+        "GUICHETS_BROWSER_HOSTS",
+        4,
+        "hosts",
+        _positive_integer,
+        "The same for a family whose pages run in a browser: each has one open meanwhile.",
+    ),
+    Setting(
         "GUICHETS_LEASE", 120.0, "seconds", _seconds, "How long a claimed host stays ours without renewal."
     ),
     Setting(
@@ -293,7 +300,8 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "",
         str.strip,
-        "Chromium that draws pictures of archived pages; unset, one of the system's, else Playwright's.",
+        "Chromium that runs the pages of some families and draws archived ones; unset, the system's, else "
+        "Playwright's.",
         environment=True,
     ),
     Setting(

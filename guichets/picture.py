@@ -9,17 +9,16 @@ from __future__ import annotations
 import base64
 import html
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from playwright.sync_api import Browser, Error, Request, Route, sync_playwright
 
-from guichets.browser import CUT_OFF, wants_sandbox
+from guichets.browser import CUT_OFF, LONGEST, WIDTH, wants_sandbox
 from guichets.errors import GuichetsError
 
-WIDTH = 1024  # pixels; what préfecture sites were drawn for
-LONGEST = 8000  # pixels of page height that are shown
 PATIENCE_MS = 30_000
 
 _CAPTION = """<!DOCTYPE html><html lang="fr"><meta charset="utf-8"><style>
@@ -34,6 +33,9 @@ dd.hash {{ font: 13px/1.6 "DejaVu Sans Mono", "Liberation Mono", monospace }}
 p {{ margin: 8px 0 0; padding: 6px 10px; border-left: 4px solid #b35900; background: #fff5e8 }}
 img {{ display: block; width: {width}px }}
 </style><body><header><h1>{title}</h1><dl>{rows}</dl>{warnings}</header><img src="{image}"></body></html>"""
+
+
+Result = TypeVar("Result")
 
 
 class PictureFailed(GuichetsError):
@@ -66,14 +68,29 @@ def draw(
     browser: Path,
 ) -> tuple[bytes, Missing]:
     """The picture as PNG, and what was missing; ``rows`` are the caption's. Raises PictureFailed."""
+
+    def work(chromium: Browser) -> tuple[bytes, Missing]:
+        image, missing = _shoot(chromium, page, url, parts)
+        return _shoot_captioned(chromium, image, title, rows, _warnings(missing, image)), missing
+
+    return _with_browser(browser, work)
+
+
+def draw_captioned(image: bytes, *, title: str, rows: Sequence[tuple[str, str]], browser: Path) -> bytes:
+    """A screenshot taken during the visit, as it is, under the same caption. Raises PictureFailed."""
+    return _with_browser(
+        browser, lambda chromium: _shoot_captioned(chromium, image, title, rows, _warnings(Missing(), image))
+    )
+
+
+def _with_browser(browser: Path, work: Callable[[Browser], Result]) -> Result:
     try:
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(
                 executable_path=browser, chromium_sandbox=wants_sandbox(), args=list(CUT_OFF)
             )
             try:
-                image, missing = _shoot(chromium, page, url, parts)
-                return _shoot_captioned(chromium, image, title, rows, _warnings(missing, image)), missing
+                return work(chromium)
             finally:
                 chromium.close()
     except Error as error:

@@ -76,6 +76,7 @@ class DeskSpider(Spider):
     readers: ClassVar[Mapping[str, Callable[[Page], Reading]]] = MappingProxyType({})
 
     probe_class: ClassVar[type[LiveProbe]] = LiveProbe
+    hosts_setting: ClassVar[str] = "GUICHETS_MAX_HOSTS"  # how many hosts a crawl of the family holds at once
 
     clock: AgreedClock
 
@@ -95,7 +96,10 @@ class DeskSpider(Spider):
             crawler.signals.connect(spider._note_left_pipelines, signal=signal)
         spider.crawl_id = new_probe_id()
         spider.archive = open_later(crawler.settings, spider.clock, cls.name)
-        spider._max_hosts = configuration.read_from(crawler.settings, "GUICHETS_MAX_HOSTS")
+        spider._max_hosts = min(
+            configuration.read_from(crawler.settings, name)
+            for name in ("GUICHETS_MAX_HOSTS", cls.hosts_setting)
+        )
         spider._lease_seconds = configuration.read_from(crawler.settings, "GUICHETS_LEASE")
         spider._control = ControlPages(crawler, spider.clock)
         return spider
@@ -133,6 +137,10 @@ class DeskSpider(Spider):
     async def walk(self, probe: Probe) -> None:
         """Walk the desk's funnel and conclude. ProbeStopped may go through."""
         raise NotImplementedError(f"{type(self).__name__} walks no funnel")
+
+    @classmethod
+    def check_machine(cls) -> None:
+        """Raise ConfigurationError where this machine lacks what the family's visits need. Blocking."""
 
     # Habits of Scrapy
 
@@ -213,6 +221,7 @@ class DeskSpider(Spider):
         visits: set[asyncio.Task[None]] = set()
         try:
             try:
+                await asyncio.to_thread(self.check_machine)
                 archive_id = self.archive.id() if self.archive is not None else None
                 self._schedule = await asyncio.to_thread(
                     prepare, self.crawler.settings, self.arguments, self.clock, self.crawl_id, archive_id

@@ -35,6 +35,26 @@ class RedirectLoop(Exception):
     """The site sent us round in circles, or further than a funnel is long."""
 
 
+class Refused(Exception):
+    """The host refused a request that a page made (403, 429): the visit ends, as it does elsewhere."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"HTTP {status}")
+
+
+class BrowserFailed(Exception):
+    """The browser crashed, was killed or could not do its part: nothing is known of the desk."""
+
+
+class PageStuck(Exception):
+    """The page neither answers the browser nor asks for anything: its script never ends."""
+
+
+class AsksTooMuch(Exception):
+    """The page asked for more than a page of its kind does: a loop."""
+
+
 def _decompression_errors() -> tuple[type[Exception], ...]:
     """What Scrapy's decompression raises for a body that is not what its Content-Encoding says."""
     found: list[type[Exception]] = [zlib.error, gzip.BadGzipFile]
@@ -72,6 +92,14 @@ def read_failure(error: BaseException) -> Reading:
         return _reading(Outcome.OBSERVER_FAULT, "lease.lost", None)
     if isinstance(error, RedirectLoop):
         return _reading(Outcome.UNRECOGNISED, "http.redirect-loop", str(error))
+    if isinstance(error, Refused):
+        return _reading(Outcome.BLOCKED, f"http.{error.status}", None)
+    if isinstance(error, PageStuck):
+        return _reading(Outcome.UNRECOGNISED, "browser.stuck", str(error))
+    if isinstance(error, AsksTooMuch):
+        return _reading(Outcome.UNRECOGNISED, "browser.asks-too-much", str(error))
+    if isinstance(error, BrowserFailed):
+        return _reading(Outcome.OBSERVER_FAULT, "observer.browser", str(error)[:300])
     if isinstance(error, DownloadCancelledError):
         return _reading(Outcome.UNRECOGNISED, "http.too-large", str(error))
     if isinstance(error, CannotResolveHostError):

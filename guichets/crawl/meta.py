@@ -16,6 +16,7 @@ SENT = "guichets_sent"  # set when the request leaves
 STARTED = "guichets_started"  # instant and monotonic seconds at which it left
 WIRE = "guichets_wire"  # WireFacts: heads as sent and as received
 ARCHIVED = "guichets_archived"  # Evidence of the response, once it is archived
+TAB = "guichets_tab"  # the Tab a request of scheme "browser" is to be opened in
 
 
 def lease_of(request: Request) -> HostLease | None:

@@ -16,7 +16,7 @@ from guichets.replay.probe import NOT_ARCHIVED, Answer, Memory, ReplayedProbe, w
 from guichets.replay.visits import RecordedVisit
 from guichets.visit import desk_reading, verdict_fields
 
-WITHOUT_A_PAGE = ("network.", "gate.", "lease.", "observer.", "host.paused", "robots")
+WITHOUT_A_PAGE = ("network.", "gate.", "lease.", "observer.", "browser.", "host.paused", "robots")
 """Rules of what never was a page: no reader decided, so no reader can decide otherwise."""
 
 

@@ -60,6 +60,7 @@ class Command(ScrapyCrawl):
             given = [key for key in (*self.settings.keys(), *os.environ) if isinstance(key, str)]
             for line in configuration.unknown_names(sorted(set(given))):
                 raise UsageError(line, print_help=False)
+            self._check_machine(name)
             prepare(self.settings, read_arguments(name, opts.spargs), SystemClock()).check()
         except GuichetsError as error:
             raise UsageError(str(error), print_help=False) from error
@@ -75,6 +76,12 @@ class Command(ScrapyCrawl):
             crawler.spider is None or not crawler.stats or not crawler.stats.get_value("finish_reason")
         ):
             self.exitcode = INTERRUPTED  # while the spider opened: Scrapy gives such a crawl no reason
+
+    def _check_machine(self, name: str) -> None:
+        assert self.crawler_process is not None
+        check = getattr(self.crawler_process.spider_loader.load(name), "check_machine", None)
+        if check is not None:  # a spider that is no family's has none
+            check()
 
     def _note_shutdown(self) -> list[int]:
         """The signals that Scrapy will have been told, once it listens."""
