@@ -119,14 +119,20 @@ def _show_part(
 ) -> None:
     from guichets.cli._picture import in_paris
     from guichets.evidence import scrub_url
+    from guichets.visit import SCREENSHOT, SHOWN
 
     url = part["url"] if raw else scrub_url(part["url"], family)
-    asked = f"{archived.method} " if archived is not None else ""
+    asked = f"{archived.method} " if archived is not None and archived.method else ""
     typer.echo(f"\n  {number}. {asked}{url}")
     if archived is not None:
         again = ", page déjà archivée" if archived.is_revisit else ""
         typer.echo(f"     {in_paris(archived.finished_at)}{again}")
-    typer.echo(f"     HTTP {part['status']}, {part['size']} octets, SHA-256 {part['sha256']}")
+    kind = f"HTTP {part['status']}"
+    if part["url"].startswith(SHOWN):
+        kind = "ce que la page montrait dans un navigateur"
+    elif part["url"].startswith(SCREENSHOT):
+        kind = "photographie de la page : guichets evidence picture"
+    typer.echo(f"     {kind}, {part['size']} octets, SHA-256 {part['sha256']}")
     if part.get("file"):
         typer.echo(f"     {part['file']} à l'octet {part['offset']}, {part['length']} octets")
         typer.echo(f"     {part['record_id']}, SHA-256 de l'enregistrement {part['digest']}")
@@ -149,6 +155,9 @@ def _show_text(number: int, archived: ArchivedPage, family: str, *, raw: bool) -
         typer.echo(f"\nTexte de la réponse {number} : {problem}")
         return
     page = Page(url=archived.url, status=archived.status, headers=read_headers(archived.headers), body=body)
+    if page.media_type.startswith("image/"):
+        typer.echo(f"\nLa réponse {number} est une image.")
+        return
     text = page.text
     if not raw:
         text = scrub_html(text, family, headers=archived.headers, url=archived.url)

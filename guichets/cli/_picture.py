@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -52,7 +53,8 @@ def picture(
     from guichets.errors import ArgumentError
     from guichets.evidence import ArchiveReader, scrub_url
     from guichets.export import open_destination
-    from guichets.picture import draw
+    from guichets.picture import draw, draw_captioned
+    from guichets.visit import SCREENSHOT
 
     row = _read_observation(observation)
     parts = row["evidence"]
@@ -60,7 +62,7 @@ def picture(
         raise ArgumentError(f"observation {observation} rests on no page: {row['outcome']} ({row['rule']})")
     if page is not None and page > len(parts):
         raise ArgumentError(f"--page {page}: the observation rests on {len(parts)} pages")
-    place = len(parts) - 1 if page is None else page - 1
+    place = _most_telling(parts) if page is None else page - 1
     ref = _ref(parts[place], observation)
     browser = find_browser()
     reader = ArchiveReader(configuration.home())
@@ -71,15 +73,19 @@ def picture(
         ("SHA-256", ref.sha256),
         ("Guichet", f"{row['label']} — {row['office']} ({row['departement']}) — {row['desk_id']}"),
         ("Constat", f"{OUTCOMES[row['outcome']]} — règle {row['rule']}, lecteur {row['parser']}"),
-        ("Observation", f"{observation}, page {place + 1} sur {len(parts)}, réponse HTTP {archived.status}"),
+        ("Observation", f"{observation}, page {place + 1} sur {len(parts)}, {_what_it_is(archived)}"),
     ]
     if row["purpose"] == "contributed":
         rows.append(("Provenance", "page donnée par une personne"))
     with open_destination(out, force=force, binary=True) as stream:
+        title = "Page archivée par Guichets, observatoire des rendez-vous en préfecture"
+        if archived.url.startswith(SCREENSHOT):
+            stream.write(draw_captioned(archived.body(), title=title, rows=rows, browser=browser))
+            return
         png, missing = draw(
             _shown(archived, row["family"]),
             archived.url,
-            title="Page archivée par Guichets, observatoire des rendez-vous en préfecture",
+            title=title,
             rows=rows,
             parts=_parts(reader, ref, archived),
             browser=browser,
@@ -87,6 +93,24 @@ def picture(
         stream.write(png)
     if missing.styles:
         typer.echo(f"Feuilles de style non archivées : {len(set(missing.styles))}", err=True)
+
+
+def _most_telling(parts: Sequence[Mapping[str, Any]]) -> int:
+    """The screenshot taken during the visit, where there is one; else the last page."""
+    from guichets.visit import SCREENSHOT
+
+    taken = [place for place, part in enumerate(parts) if part["url"].startswith(SCREENSHOT)]
+    return taken[-1] if taken else len(parts) - 1
+
+
+def _what_it_is(archived: ArchivedPage) -> str:
+    from guichets.visit import SCREENSHOT, SHOWN
+
+    if archived.url.startswith(SCREENSHOT):
+        return "photographie de la page pendant la visite"
+    if archived.url.startswith(SHOWN):
+        return "ce que la page montrait"
+    return f"réponse HTTP {archived.status}"
 
 
 def _read_observation(observation: str) -> dict[str, Any]:

@@ -53,6 +53,15 @@ RULES_WITHOUT_A_PAGE = {  # a walk decides these from several pages; the crawl t
     "ezbooking.unrecognised.counters-again": "the counters came twice",
     "ezbooking.unrecognised.out-of-order": "a page that is fine by itself came at the wrong moment",
     "demarche_numerique.fault.entry-url": "the catalogue refuses such an address first",
+    "orion.none.empty-and-message": "an empty list, and a message that can be seen",
+    "orion.offered.days": "a list of days, and a page without a message",
+    "orion.overloaded.error-message": "a message of failure on a page that was told nothing",
+    "orion.unrecognised.answers-differ": "two answers that differ",
+    "orion.unrecognised.days-beside-message": "a list of days, and a message",
+    "orion.unrecognised.empty-beside-error": "an empty list, and a message of failure",
+    "orion.unrecognised.empty-without-message": "an empty list, and no message",
+    "orion.unrecognised.never-asked": "a page that never asked for its slots",
+    "orion.unrecognised.part-missing": "a part of the page that its host does not have",
     "rdv_prefecture.fault.entry-url": "the catalogue refuses such an address first",
     "rdv_prefecture.moved.other-demarche": "told by the address that answered, whatever its page",
     "rdv_prefecture.unrecognised.out-of-order": "a page that is fine by itself came at the wrong moment",
@@ -199,12 +208,14 @@ def test_gate_is_declared_and_exact(name: str) -> None:
         assert ".*" not in row.path, f"{row.path}: lets anything through"
         assert ".+" not in row.path, f"{row.path}: lets anything through"
         if row.method == "POST":
-            assert row.fields or row.body, f"{row.path}: a POST says what it sends"
+            assert row.fields or row.body or row.json, f"{row.path}: a POST says what it sends"
         else:
-            assert (row.fields, row.body) == (None, None), f"{row.path}: a {row.method} has no body"
+            sent = (row.fields, row.body, row.json)
+            assert sent == (None, None, None), f"{row.path}: a {row.method} has no body"
         assert ".*" not in (row.body or ""), f"{row.path}: the body may hold anything"
-        for field, value in {**(row.fields or {}), **(row.query or {}), **(row.optional or {})}.items():
-            assert value not in {".*", ".+"}, f"{row.path}: {field} may hold anything"
+        for named in (row.fields, row.json, row.query, row.optional):
+            for field, value in (named or {}).items():
+                assert value not in {".*", ".+"}, f"{row.path}: {field} may hold anything"
 
 
 @EVERY_SPIDER
