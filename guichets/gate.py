@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from urllib.parse import parse_qsl, urlsplit
@@ -17,6 +17,8 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 JSON_TYPE = "application/json"
 LARGEST_JSON_BYTES = 200_000  # of what a page asks with; some tens of kilobytes were seen
 DEFAULT_PORTS = frozenset({None, 80, 443})
+WEB_SCHEMES = frozenset({"http", "https"})
+SOCKET_SCHEMES = frozenset({"ws", "wss"})
 _UNSAFE = re.compile(r"[^!-~]")  # white space, controls, anything beyond ASCII
 
 
@@ -30,6 +32,8 @@ class Allow:
     ``body`` is for requests that are no forms: an expression the whole body must match, of ``content_type``.
     ``json`` is for a JSON object: exactly the named keys, and for each an expression that its value, written
     without white space, must match whole.
+    ``message`` is the one text that is sent over a WebSocket: a JSON object of exactly these keys, each a
+    string or a number whose text matches; such a row is for ws: and wss: addresses, and no other row is.
     ``redirect_only`` rows are reached by following the site's own answer, never asked for directly.
     """
 
@@ -40,12 +44,17 @@ class Allow:
     optional: Mapping[str, str] | None = None
     body: str | None = None
     json: Mapping[str, str] | None = None
+    message: Mapping[str, str] | None = None
     content_type: str = FORM_TYPE
     redirect_only: bool = False
 
     def __post_init__(self) -> None:
-        if sum(kind is not None for kind in (self.body, self.fields, self.json)) > 1:
-            raise ValueError(f"{self.method} {self.path}: a body has fields, a pattern or keys, one of them")
+        if sum(kind is not None for kind in (self.body, self.fields, self.json, self.message)) > 1:
+            raise ValueError(f"{self.method} {self.path}: fields, a pattern, keys or a message, one of them")
+
+    @property
+    def schemes(self) -> frozenset[str]:
+        return WEB_SCHEMES if self.message is None else SOCKET_SCHEMES
 
     def allows_query(self, query: str) -> bool:
         if self.query is None and self.optional is None:
@@ -54,7 +63,9 @@ class Allow:
 
     def allows_body(self, body: bytes, content_type: str) -> bool:
         if self.json is not None:
-            return media_type(content_type) == JSON_TYPE and _holds_json(body, self.json)
+            return media_type(content_type) == JSON_TYPE and _holds_json(body, self.json, _as_json)
+        if self.message is not None:
+            return body.isascii() and _holds_json(body, self.message, _as_text)
         if self.fields is None and self.body is None:
             return not body
         if media_type(content_type) != self.content_type or not body.isascii():
@@ -94,18 +105,19 @@ class Gate:
             port = parts.port
         except ValueError:
             return "bad-url"
-        if parts.scheme not in {"http", "https"} or "@" in parts.netloc:
+        if parts.scheme not in WEB_SCHEMES | SOCKET_SCHEMES or "@" in parts.netloc:
             return "bad-url"
         if not same_host(ask.host, parts.hostname or "", port):
             return "off-host"
         path = self.plain_path(parts.path)
-        if ask.method == "GET" and parts.path == "/robots.txt" and not parts.query and not ask.body:
+        plain = parts.scheme in WEB_SCHEMES and ask.method == "GET" and not ask.body
+        if plain and parts.path == "/robots.txt" and not parts.query:
             return None
         reason = "not-allowed"
         for row in self.rows:
             if row.method != ask.method or _whole(row.path).fullmatch(path) is None:
                 continue
-            if row.redirect_only and not ask.redirected:
+            if parts.scheme not in row.schemes or (row.redirect_only and not ask.redirected):
                 continue
             if not row.allows_query(parts.query):
                 continue
@@ -176,7 +188,7 @@ def _holds(text: str, wanted: Mapping[str, str], optional: Mapping[str, str]) ->
     return ";" not in text and seen.issuperset(wanted)
 
 
-def _holds_json(body: bytes, wanted: Mapping[str, str]) -> bool:
+def _holds_json(body: bytes, wanted: Mapping[str, str], written: Callable[[object], str]) -> bool:
     """Whether a body is a JSON object of exactly the wanted keys, once each, with values as wanted."""
     if len(body) > LARGEST_JSON_BYTES:
         return False
@@ -184,18 +196,18 @@ def _holds_json(body: bytes, wanted: Mapping[str, str]) -> bool:
         pairs = json.loads(body.decode("utf-8"), object_pairs_hook=_Pairs)
         if not isinstance(pairs, _Pairs) or sorted(name for name, _ in pairs) != sorted(wanted):
             return False
-        return all(
-            _whole(wanted[name]).fullmatch(
-                json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
-            )
-            for name, value in pairs
-        )
+        return all(_whole(wanted[name]).fullmatch(written(value)) for name, value in pairs)
     except (ValueError, RecursionError):
         return False
 
 
 class _Pairs(list[tuple[str, object]]):
     """A JSON object with all its keys: ``json`` would keep the last of two equal ones, and hide the first."""
+
+
+def _as_json(value: object) -> str:
+    """A value as it is written without white space. Raises ValueError where a key comes twice."""
+    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def _plain(value: object) -> object:
@@ -206,6 +218,15 @@ def _plain(value: object) -> object:
             raise ValueError("a key comes twice")
         return found
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _as_text(value: object) -> str:
+    """A string as it is, a number as it is written. Raises ValueError for what is neither."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("neither a string nor a number")
+    return json.dumps(value)
 
 
 NOTHING = Gate(rows=())

@@ -25,6 +25,8 @@ DOWNLOAD_VERIFY_CERTIFICATES = True  # a forged préfecture is not an observatio
 DOWNLOAD_HANDLERS = {
     "http": "guichets.crawl.download.OnceDownloadHandler",
     "https": "guichets.crawl.download.OnceDownloadHandler",
+    "ws": "guichets.crawl.websocket.WebSocketDownloadHandler",
+    "wss": "guichets.crawl.websocket.WebSocketDownloadHandler",
 }
 DOWNLOAD_TIMEOUT = 30  # seconds
 DOWNLOAD_WARNSIZE = 0
@@ -54,6 +56,7 @@ DOWNLOADER_MIDDLEWARES = {
     "guichets.crawl.robots.RobotsMiddleware": 850,
     "guichets.crawl.gate.GateMiddleware": 900,  # after whatever may change a request
     "guichets.crawl.pacing.PaceMiddleware": 950,  # what waits here leaves next
+    "guichets.crawl.credentials.CredentialMiddleware": 960,  # after the gate: for what leaves, and no more
     "guichets.crawl.archive.ArchiveMiddleware": 970,  # nearest the network: as sent, as received
     # Each costs every request its share of time, for what no probe needs.
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the gate knows the desk's host

@@ -34,13 +34,18 @@ R = TypeVar("R", bound=Reading)
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is asked of an address; the gate judges it before it leaves."""
+    """What is asked of an address; the gate judges it before it leaves.
+
+    Of a ws: or wss: address, ``body`` is the one message that is sent, and ``until`` tells the end.
+    """
 
     method: str = "GET"
     body: bytes = b""
     content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()  # besides those of every request
     follows: bool = True  # False: the reader judges a redirect by its status and Location
+    signed: bool = False  # with the family's credential, where we hold one for that address
+    until: str = ""  # expression of the message that ends a conversation, and is its last
 
 
 _PLAIN = Asking()
@@ -105,6 +110,7 @@ class Probe(ABC):
         self._requests = 0
         self._status: int | None = None
         self._latency_ms: int | None = None
+        self._elapsed_seconds = 0.0
         self._announced: tuple[CounterChoice, ...] = ()
         self._lines: list[Line] = []
         self._line_start = (0, 0)  # evidence and requests before the line now being walked
@@ -135,6 +141,15 @@ class Probe(ABC):
     @abstractmethod
     def now(self) -> datetime:
         """The instant, aware."""
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long the last answer took, from the request to its last byte."""
+        return self._elapsed_seconds
+
+    @abstractmethod
+    def is_signed_for(self, url: str) -> bool:
+        """Whether requests of that address that ask for it bear the family's credential."""
 
     def today(self) -> date:
         """The day where the desk's people live."""

@@ -30,6 +30,7 @@ from guichets.crawl import stats
 from guichets.crawl.archive import CrawlArchive, open_later
 from guichets.crawl.chain import Chain
 from guichets.crawl.control import ControlPages
+from guichets.crawl.credentials import Credential, Grant
 from guichets.crawl.faults import MAY_BE_OURS, read_failure
 from guichets.crawl.preparation import prepare, worker_name
 from guichets.crawl.probe import LiveProbe, Signature, page_of
@@ -70,6 +71,8 @@ class DeskSpider(Spider):
 
     gate: ClassVar[Gate] = NOTHING
     parser_version: ClassVar[int] = 0  # grows whenever a reader may read a page differently
+    # What the platform's owner may give us to be shown to it; None: nothing, as to any visitor.
+    credential: ClassVar[Credential | None] = None
     # Expression of an entry URL's path and query, by which an address is known for the family's.
     entry: ClassVar[str] = ""
     # Every pure reader of the family by its name; "page" is the one that ``read`` uses.
@@ -102,10 +105,12 @@ class DeskSpider(Spider):
         )
         spider._lease_seconds = configuration.read_from(crawler.settings, "GUICHETS_LEASE")
         spider._control = ControlPages(crawler, spider.clock)
+        spider.grant = cls.credential.grant(crawler.settings) if cls.credential is not None else None
         return spider
 
     arguments: CrawlArguments
     crawl_id: UUID
+    grant: Grant | None
     archive: CrawlArchive | None  # None: GUICHETS_ARCHIVE=false
     _chain: Chain
     _signature: Signature

@@ -345,6 +345,48 @@ def test_optional_queries_and_other_bodies_than_forms(ask: Ask, refusal: str | N
     assert SEARCH.refusal(replace(ask, url=f"https://desk.example{ask.url}", host="desk.example")) == refusal
 
 
+SPOKEN = Gate(
+    rows=(
+        Allow("GET", "/talk", message={"place": "[A-Z][a-zé]+", "km": "20", "at": r"-?\d+\.\d+"}),
+        Allow("GET", "/page"),
+    )
+)
+SAID = b'{"place": "Gu\\u00e9ret", "km": 20, "at": -1.5}'
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "refusal"),
+    [
+        pytest.param("wss://www.example.fr/talk", SAID, None, id="right"),
+        pytest.param("ws://www.example.fr/talk", SAID, None, id="plain-scheme"),
+        pytest.param("ws://www.example.fr/talk", b'{"at":-1.5,"km":"20","place":"Caen"}', None, id="order"),
+        pytest.param("https://www.example.fr/talk", SAID, "not-allowed", id="a-get-with-a-body"),
+        pytest.param("wss://www.example.fr/page", b"", "not-allowed", id="a-page-over-a-websocket"),
+        pytest.param("wss://www.example.fr/robots.txt", b"", "not-allowed", id="robots-over-a-websocket"),
+        pytest.param("wss://www.example.fr/talk?token=1", SAID, "not-allowed", id="query"),
+        pytest.param("wss://www.example.org/talk", SAID, "off-host", id="another-host"),
+        pytest.param("wss://www.example.fr/talk", b"", "body", id="nothing"),
+        pytest.param("wss://www.example.fr/talk", b"hello", "body", id="no-json"),
+        pytest.param("wss://www.example.fr/talk", b"[]", "body", id="a-list"),
+        pytest.param("wss://www.example.fr/talk", b"{}", "body", id="no-keys"),
+        pytest.param("wss://www.example.fr/talk", SAID[:-1] + b', "token": "x"}', "body", id="one-key-more"),
+        pytest.param("wss://www.example.fr/talk", SAID[:-1] + b', "km": 20}', "body", id="a-key-twice"),
+        pytest.param("wss://www.example.fr/talk", SAID.replace(b"20", b"60"), "body", id="another-value"),
+        pytest.param("wss://www.example.fr/talk", SAID.replace(b"20", b"true"), "body", id="a-boolean"),
+        pytest.param("wss://www.example.fr/talk", SAID.replace(b"20", b'["20"]'), "body", id="nested"),
+        pytest.param("wss://www.example.fr/talk", SAID.replace(b"20", b"20}") + b"{", "body", id="two"),
+        pytest.param(
+            "wss://www.example.fr/talk", SAID.replace(b"\\u00e9", "é".encode()), "body", id="not-ascii"
+        ),
+        pytest.param("wss://www.example.fr/talk", b"[" * 50_000, "body", id="deep"),
+    ],
+)
+def test_message_of_a_websocket_holds_the_named_keys_and_their_values(
+    url: str, body: bytes, refusal: str | None
+) -> None:
+    assert SPOKEN.refusal(get(url, body=body)) == refusal
+
+
 def test_row_has_fields_or_a_body() -> None:
     with pytest.raises(ValueError, match="one of them"):
         Allow("POST", "/api", fields={}, body="x")

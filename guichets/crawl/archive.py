@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from guichets.evidence import ArchiveWriter, EvidenceRef
+    from guichets.evidence.exchange import Headers
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ class CrawlArchive:
         exchange = Exchange(
             method=request.method,
             url=request.url,
-            request_headers=facts.request_headers,
+            request_headers=withhold(facts.request_headers, request.meta.get(meta.WITHHELD)),
             request_body=request.body,
             status=response.status,
             reason=_one_line(facts.reason),
@@ -264,6 +265,16 @@ class ArchiveMiddleware:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._closer
         self._archive.close()
+
+
+def withhold(headers: Headers, name: str | None) -> Headers:
+    """Request headers without the value of our credential; that it was shown stays told."""
+    if name is None:
+        return headers
+    from guichets.evidence.exchange import WITHHELD
+
+    secret = name.lower().encode()
+    return tuple((known, WITHHELD if known.lower() == secret else value) for known, value in headers)
 
 
 _BREAKS = re.compile(rb"[\r\n\0]+")  # of a folded header: they would forge another line

@@ -8,7 +8,8 @@ listens to. See docs/decisions/0003-downloads.md for the measured choice.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from functools import partial
 
 import aiohttp
@@ -78,39 +79,36 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
             sending.reset(token)
 
     async def _download(self, request: Request) -> Response:
-        seconds = request.meta.get("download_timeout")
-        timeout = self._timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
+        timeout = self._timeout_of(request)
         began = time.monotonic()
-        try:
-            async with self._session.request(
+        async with (
+            in_scrapy_s_words(request, timeout.total),
+            self._session.request(
                 request.method,
                 yarl.URL(request.url, encoded=True),
                 data=request.body or None,
-                headers=_sent_headers(request),
+                headers=sent_headers(request),
                 timeout=timeout,
                 ssl=self._ssl_context,
                 allow_redirects=False,
-                proxy=self._extract_proxy_url_with_creds(request) if "proxy" in request.meta else None,
-            ) as answer:
-                request.meta["download_latency"] = time.monotonic() - began
-                request.meta[meta.WIRE] = _wire_facts(answer)
-                body = await self._read_body(answer, request)
-        except TimeoutError as error:
-            raise DownloadTimeoutError(f"{request.url} took longer than {timeout.total:g} seconds") from error
-        except (aiohttp.InvalidUrlClientError, aiohttp.NonHttpUrlClientError) as error:
-            raise UnsupportedURLSchemeError(str(error)) from error
-        except aiohttp.ClientConnectorDNSError as error:
-            raise CannotResolveHostError(str(error)) from error
-        except aiohttp.ClientConnectorError as error:
-            raise DownloadConnectionRefusedError(str(error)) from error
-        except aiohttp.ClientPayloadError as error:
-            raise ResponseDataLossError(str(error)) from error
-        except (aiohttp.ClientError, ValueError) as error:
-            raise DownloadFailedError(str(error)) from error
-        return _response(answer, request, body)
+                proxy=self._proxy_of(request),
+            ) as answer,
+        ):
+            request.meta["download_latency"] = time.monotonic() - began
+            request.meta[meta.WIRE] = wire_facts(answer)
+            body = await self._read_body(answer, request)
+        request.meta[meta.ELAPSED] = time.monotonic() - began
+        return response_of(answer, request, body)
+
+    def _timeout_of(self, request: Request) -> aiohttp.ClientTimeout:
+        seconds = request.meta.get("download_timeout")
+        return self._timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
+
+    def _proxy_of(self, request: Request) -> str | None:
+        return self._extract_proxy_url_with_creds(request) if "proxy" in request.meta else None
 
     async def _read_body(self, answer: aiohttp.ClientResponse, request: Request) -> bytes:
-        limit: int = request.meta.get("download_maxsize", self._default_maxsize)
+        limit = self._limit_of(request)
         announced = answer.content_length
         if limit and announced is not None and announced > limit:
             raise DownloadCancelledError(f"{request.url} announces {announced} bytes, more than {limit}")
@@ -120,11 +118,39 @@ class OnceDownloadHandler(AiohttpDownloadHandler):
             pieces.append(piece)
             size += len(piece)
             if limit and size > limit:
-                raise DownloadCancelledError(f"{request.url} sends more than {limit} bytes")
+                raise too_large(request, limit)
         return b"".join(pieces)
 
+    def _limit_of(self, request: Request) -> int:
+        """Bytes; 0: any number."""
+        limit: int = request.meta.get("download_maxsize", self._default_maxsize)
+        return limit
 
-def _wire_facts(answer: aiohttp.ClientResponse) -> WireFacts:
+
+@asynccontextmanager
+async def in_scrapy_s_words(request: Request, seconds: float | None) -> AsyncIterator[None]:
+    """What goes wrong in here comes out as the exceptions that Scrapy's handlers raise."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise DownloadTimeoutError(f"{request.url} took longer than {seconds:g} seconds") from error
+    except (aiohttp.InvalidUrlClientError, aiohttp.NonHttpUrlClientError) as error:
+        raise UnsupportedURLSchemeError(str(error)) from error
+    except aiohttp.ClientConnectorDNSError as error:
+        raise CannotResolveHostError(str(error)) from error
+    except aiohttp.ClientConnectorError as error:
+        raise DownloadConnectionRefusedError(str(error)) from error
+    except aiohttp.ClientPayloadError as error:
+        raise ResponseDataLossError(str(error)) from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise DownloadFailedError(str(error)) from error
+
+
+def too_large(request: Request, limit: int) -> DownloadCancelledError:
+    return DownloadCancelledError(f"{request.url} sends more than {limit} bytes")
+
+
+def wire_facts(answer: aiohttp.ClientResponse) -> WireFacts:
     """What the archive keeps of an exchange besides what Scrapy's request and response hold."""
     peer = getattr(answer, "_peername", None)
     return WireFacts(
@@ -136,7 +162,7 @@ def _wire_facts(answer: aiohttp.ClientResponse) -> WireFacts:
     )
 
 
-def _sent_headers(request: Request) -> list[tuple[str, str]]:
+def sent_headers(request: Request) -> list[tuple[str, str]]:
     """As Scrapy's own handler sends them; straight from the dictionary, whose items are normal already."""
     return [
         (name.decode(request.headers.encoding), value.decode(request.headers.encoding))
@@ -146,7 +172,7 @@ def _sent_headers(request: Request) -> list[tuple[str, str]]:
     ]
 
 
-def _response(answer: aiohttp.ClientResponse, request: Request, body: bytes) -> Response:
+def response_of(answer: aiohttp.ClientResponse, request: Request, body: bytes) -> Response:
     headers = _headers(answer.raw_headers)
     # A probe reads bytes; only a person's shell wants a response with selectors.
     kind: type[Response] = Response

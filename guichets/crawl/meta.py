@@ -15,6 +15,10 @@ ROBOTS = "guichets_robots"  # robots.txt itself
 SENT = "guichets_sent"  # set when the request leaves
 STARTED = "guichets_started"  # instant and monotonic seconds at which it left
 WIRE = "guichets_wire"  # WireFacts: heads as sent and as received
+ELAPSED = "guichets_elapsed"  # seconds from the request to the last byte of its answer
+UNTIL = "guichets_until"  # expression of the message that ends a conversation over a WebSocket
+SIGNED = "guichets_signed"  # asks for the family's credential
+WITHHELD = "guichets_withheld"  # the header that bears it, whose value is kept out of the archive
 ARCHIVED = "guichets_archived"  # Evidence of the response, once it is archived
 TAB = "guichets_tab"  # the Tab a request of scheme "browser" is to be opened in
 

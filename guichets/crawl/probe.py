@@ -22,6 +22,7 @@ from scrapy.http.cookies import CookieJar
 from guichets.clock import Clock
 from guichets.crawl import meta
 from guichets.crawl.chain import Chain
+from guichets.crawl.credentials import Grant
 from guichets.crawl.faults import RedirectLoop, read_failure
 from guichets.crawl.pacing import REFUSALS
 from guichets.items import Evidence, Observation, counter_observation_id, new_probe_id
@@ -87,6 +88,10 @@ class LiveProbe(Probe):
     def now(self) -> datetime:
         return self._clock.now()
 
+    def is_signed_for(self, url: str) -> bool:
+        grant = getattr(self._crawler.spider, "grant", None)
+        return isinstance(grant, Grant) and grant.covers(url)
+
     def observations(self) -> list[Observation]:
         """The counters' observations, then the desk's."""
         return [self._observation(line) for line in self.lines()]
@@ -128,6 +133,10 @@ class LiveProbe(Probe):
                 "verbatim_url": True,
             },
         )
+        if asking.until:
+            request.meta[meta.UNTIL] = asking.until
+        if asking.signed:
+            request.meta[meta.SIGNED] = True
         if asking.content_type:
             request.headers["Content-Type"] = asking.content_type
         for name, value in asking.headers:
@@ -207,6 +216,7 @@ class LiveProbe(Probe):
         self._status = response.status
         self.url = response.url
         self._latency_ms = round(latency * 1000)
+        self._elapsed_seconds = request.meta.get(meta.ELAPSED, latency)
         self._evidence.append(_evidence(request, response))
         return response
 

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 ROBOT_NAME = "Guichets"
 FRESH_FOR = timedelta(hours=24)  # RFC 9309 §2.4
 LONGEST_CRAWL_DELAY_SECONDS = 600.0  # a visit of five requests then takes most of an hour
+WEB_SCHEMES = {"ws": "http", "wss": "https"}  # a site has one robots.txt, for its WebSockets too
 MAX_HOPS = 5  # RFC 9309 §2.3.1.2
 MAX_BYTES = 512 * 1024  # RFC 9309 §2.5 asks for 500 KiB at least
 
@@ -89,7 +90,8 @@ class RobotsMiddleware:
         """Fetch robots.txt, at the host's pace and through the gate. Download errors go through."""
         assert self._crawler.engine is not None
         parts = urlsplit(request.url)
-        url = f"{parts.scheme}://{parts.netloc}/robots.txt"
+        scheme = WEB_SCHEMES.get(parts.scheme, parts.scheme)
+        url = f"{scheme}://{parts.netloc}/robots.txt"
         response = None
         for _ in range(MAX_HOPS):
             response = await self._crawler.engine.download_async(_robots_request(url, request))

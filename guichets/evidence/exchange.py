@@ -7,6 +7,7 @@ from datetime import datetime
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
+WITHHELD = b"[withheld]"  # stands for the value of our own credential, which is never archived
 FORBIDDEN_IN_HEADERS = (b"\r", b"\n", b"\0")  # they would forge another line of the archived head
 
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from guichets.catalogue.model import Desk
 from guichets.evidence import ArchivedPage
+from guichets.evidence.exchange import WITHHELD
 from guichets.outcomes import Outcome
 from guichets.page import CounterChoice, Page, Reading, Redirect
 from guichets.visit import (
@@ -52,7 +53,9 @@ class Answer:
     method: str
     url: str
     request_body: bytes
+    is_signed: bool  # with a credential
     finished_at: datetime
+    elapsed_seconds: float
     location: str | None
     page: Page
     sha256: str  # of the page's body, as its evidence says and the archive was checked against
@@ -65,7 +68,9 @@ def answer_of(archived: ArchivedPage, body: bytes, sha256: str) -> Answer:
         method=archived.method,
         url=archived.url,
         request_body=archived.request_body,
+        is_signed=any(value == WITHHELD for _, value in archived.request_headers),
         finished_at=archived.finished_at,
+        elapsed_seconds=(archived.finished_at - archived.started_at).total_seconds(),
         location=headers.get("location"),
         page=Page(url=archived.url, status=archived.status, headers=headers, body=body),
         sha256=sha256,
@@ -126,6 +131,14 @@ class ReplayedProbe(Probe):
         self._memory.is_timeless = False
         return self._instant
 
+    @property
+    def elapsed_seconds(self) -> float:
+        self._memory.is_timeless = False
+        return super().elapsed_seconds
+
+    def is_signed_for(self, url: str) -> bool:
+        return any(answer.is_signed for answer in self._answers)
+
     def conclude(self, reading: Reading, counter: CounterChoice | None = None) -> None:
         was_timeless = self._memory.is_timeless
         super().conclude(reading, counter)  # stamps the line, which is no question of the walk's
@@ -142,6 +155,7 @@ class ReplayedProbe(Probe):
             raise ProbeStopped(NOT_ARCHIVED, error) from error
         self.url = answer.url
         self._instant = answer.finished_at
+        self._elapsed_seconds = answer.elapsed_seconds
         return self._memory.read(read, answer)
 
     async def _view(self, watch: Watch) -> View:

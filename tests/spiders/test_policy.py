@@ -213,7 +213,7 @@ def test_gate_is_declared_and_exact(name: str) -> None:
             sent = (row.fields, row.body, row.json)
             assert sent == (None, None, None), f"{row.path}: a {row.method} has no body"
         assert ".*" not in (row.body or ""), f"{row.path}: the body may hold anything"
-        for named in (row.fields, row.json, row.query, row.optional):
+        for named in (row.fields, row.json, row.message, row.query, row.optional):
             for field, value in (named or {}).items():
                 assert value not in {".*", ".+"}, f"{row.path}: {field} may hold anything"
 
