@@ -193,6 +193,17 @@ def text_lines(element: etree._Element, leave_out: Collection[str] = ()) -> list
     return [" ".join(words) for line in text.split("\n") if (words := line.split())]
 
 
+MAINTENANCE = ("maintenance", "site indisponible")
+
+
+def is_maintenance(page: Page) -> bool:
+    """Whether a whole HTML page says by its title or first heading that its site is being worked on."""
+    if page.root is None or page.may_be_cut:
+        return False
+    titles = [visible_text(title).lower() for title in page.root.iter("title", "h1")]
+    return any(word in title for title in titles for word in MAINTENANCE)
+
+
 @dataclass(frozen=True, slots=True)
 class CounterChoice:
     """A sub-choice found on a page: the platform's key and the words beside it."""

@@ -36,7 +36,7 @@ from guichets.catalogue.families import param_of
 from guichets.catalogue.model import Desk
 from guichets.gate import Allow, Gate
 from guichets.outcomes import Outcome
-from guichets.page import JSON, CounterChoice, Page, Reading, fold, read_transport, visible_text
+from guichets.page import JSON, CounterChoice, Page, Reading, fold, is_maintenance, read_transport
 from guichets.visit import Asking
 from spiders.base import DeskSpider, Probe
 
@@ -58,7 +58,6 @@ WEB = ("x-gouv-web", "fr.gouv.consulat")
 SERVICES = "reservations_shop_availabilty"  # sic
 MAX_SERVICES = 40  # a handful were seen
 LONGEST_WINDOW = timedelta(days=750)
-MAINTENANCE = ("maintenance", "site indisponible")
 
 _PATH = re.compile(rf"/(?:({SLUG})/rendez-vous|en/({SLUG})/appointment)/?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -164,7 +163,7 @@ def _refusal(page: Page, step: str) -> Told | None:
         return Told(outcome=Outcome.BLOCKED, rule="troov.blocked.teapot", step=step)
     if page.status == 404 and isinstance(page.json, dict) and page.json.get("message") == "SESSION_ERROR":
         return _unrecognised("troov.unrecognised.session-error", step)
-    if 200 <= page.status <= 299 and page.media_type == "text/html" and _is_maintenance(page):
+    if 200 <= page.status <= 299 and page.media_type == "text/html" and is_maintenance(page):
         return Told(outcome=Outcome.OVERLOADED, rule="troov.overloaded.maintenance", step=step)
     transport = read_transport(page, family="troov", kinds=JSON)
     if transport is not None:
@@ -172,13 +171,6 @@ def _refusal(page: Page, step: str) -> Told | None:
     if page.json is None:
         return _unrecognised("troov.unrecognised.not-json", step)
     return None
-
-
-def _is_maintenance(page: Page) -> bool:
-    if page.root is None or page.may_be_cut:
-        return False
-    titles = [visible_text(title).lower() for title in page.root.iter("title", "h1")]
-    return any(word in title for title in titles for word in MAINTENANCE)
 
 
 def _is_id(value: Any) -> TypeGuard[str]:
