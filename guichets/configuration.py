@@ -28,6 +28,7 @@ class Setting:
     parse: Callable[[str], Any]  # raises ValueError with what was expected
     sentence: str
     environment: bool = False  # also read from the environment
+    secret: bool = False  # never shown, not even by the message that refuses it
 
 
 def _seconds(text: str) -> float:
@@ -111,6 +112,22 @@ def _one_url(text: str) -> str:
     if len(urls) > 1:
         raise ValueError("one http or https address")
     return urls[0] if urls else ""
+
+
+def _token(text: str) -> str:
+    token = text.strip()
+    if not all("!" <= character <= "~" for character in token):
+        raise ValueError("letters, digits and signs of ASCII, without a space")
+    return token
+
+
+def _token_places(text: str) -> tuple[str, ...]:
+    places = _urls(text)
+    for place in places:
+        parts = urlsplit(place)
+        if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+            raise ValueError(f"https addresses, or others of this machine, and {place!r} is neither")
+    return places
 
 
 def _node_name(text: str) -> str:
@@ -346,6 +363,24 @@ SETTINGS: tuple[Setting, ...] = (
         environment=True,
     ),
     Setting(
+        "GUICHETS_ANTS_TOKEN",
+        "",
+        "",
+        _token,
+        "ants: token that France Titres gave you for its API (better in the environment than in `-s`, which "
+        "others see); unset, the public search is asked.",
+        environment=True,
+        secret=True,
+    ),
+    Setting(
+        "GUICHETS_ANTS_TOKEN_FOR",
+        "https://api.rendezvouspasseport.ants.gouv.fr",
+        "",
+        _token_places,
+        "ants: addresses the token may be sent to, separated by commas; scheme, host and port must be equal.",
+        environment=True,
+    ),
+    Setting(
         "GUICHETS_EZJSCORE",
         False,
         "",
@@ -370,7 +405,8 @@ def read(name: str, given: object = None) -> Any:
     try:
         return setting.parse(given if isinstance(given, str) else str(given))
     except ValueError as problem:
-        raise ConfigurationError(f"{name}={given!r}: expected {problem}") from None
+        shown = name if setting.secret else f"{name}={given!r}"
+        raise ConfigurationError(f"{shown}: expected {problem}") from None
 
 
 def unknown_names(names: list[str]) -> list[str]:

@@ -45,6 +45,7 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "places": ("lieux", "How many places are listed."),
         "public_link": ("lien public", "Whether the platform's list of public links has the desk."),
         "published_on": ("publié le", "Day the procedure was published."),
+        "software": ("logiciel de la mairie", "Host of the forms that slots lead to: whose software it is."),
         "state": ("état", "State of the procedure, in the platform's word."),
         "title": ("intitulé", "Name of the procedure, as the platform writes it."),
     }

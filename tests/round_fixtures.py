@@ -60,6 +60,7 @@ def is_refusing(scene: str) -> bool:
         "cloudflare-challenge-503",
         "cloudflare-challenge-french",
         "imperva-block",
+        "search-limit",
     )
     return scene.endswith(("status-403", "disabled-403", "status-429", "retry-after", *by_page))
 

@@ -57,7 +57,10 @@ FAMILIES: Mapping[str, Mapping[str, Param]] = MappingProxyType(
         ),
         "lutece": _family(),
         "orion": _family(),
-        "ants": _family(),
+        "ants": _family(
+            meeting_point=Param((str,), "Number of the mairie at the API, where a town has several."),
+            editor=Param((str,), "Slug of the town's software in the API's list; absent, all of them count."),
+        ),
     }
 )
 """Family name (= spider, module, folder of test pages) -> its params by name."""

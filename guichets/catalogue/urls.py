@@ -10,6 +10,14 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 MAX_URL_CHARACTERS = 2000
+ANTS_SEARCH = {  # what a search of the ANTS API holds, by name; the dates are the visit's
+    "longitude": r"-?[0-9]{1,3}(?:\.[0-9]{1,15})?",
+    "latitude": r"-?[0-9]{1,3}(?:\.[0-9]{1,15})?",
+    "radius_km": "20",  # the one value that every version of it takes
+    "reason": "CNI|PASSPORT|CNI-PASSPORT",
+    "documents_number": "[1-9]",
+    "address": r"(?u:[^\W_](?:[\w' .,-]{0,68}\w)?) [0-9]{5}",  # town and postcode, in the letters it takes
+}
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -47,6 +55,8 @@ def url_problem(url: str, family: str | None = None) -> str | None:
         return _rdv_service_public_problem(parts)
     if family == "lutece":
         return _lutece_problem(parts)
+    if family == "ants":
+        return _ants_problem(parts)
     return None
 
 
@@ -84,7 +94,7 @@ def entry_key(family: str, url: str, params: Mapping[str, Any]) -> str:
     parts = urlsplit(url)
     path = unquote(parts.path)
     query = parts.query
-    if family in {"rdv_service_public", "lutece"}:
+    if family in {"rdv_service_public", "lutece", "ants"}:
         query = urlencode(sorted(parse_qsl(query)))
         path = _SHORT_LINK_WORDS.sub(r"\1", path)
     if family == "ezbooking":
@@ -216,4 +226,20 @@ def _lutece_problem(parts: SplitResult) -> str | None:
             'is not an entry of Lutece: it must end with "/jsp/site/Portal.jsp?page=appointmentsearch&…" or '
             '"?page=appointment&view=getViewAppointmentCalendar&id_form=<number>"'
         )
+    return None
+
+
+def _ants_problem(parts: SplitResult) -> str | None:
+    if parts.path != "/api/SlotsFromPosition":
+        return 'is not a search of the ANTS API: its path must be "/api/SlotsFromPosition"'
+    asked = parse_qs(parts.query, keep_blank_values=True)
+    for name in asked:
+        if name not in ANTS_SEARCH:
+            return f'holds "{name}": a search is {", ".join(ANTS_SEARCH)}, and its dates are the visit\'s'
+    for name, shape in ANTS_SEARCH.items():
+        values = asked.get(name, [])
+        if len(values) != 1 or not re.fullmatch(shape, values[0]):
+            example = {"address": "Seclin%2059113", "longitude": "3.0348", "latitude": "50.5491"}.get(name)
+            wanted = f"such as {name}={example}" if example else f"{name}={shape}"
+            return f"must hold {name} once, {wanted}"
     return None

@@ -8,6 +8,7 @@ import struct
 
 from aiohttp import web
 
+from guichets.messages import split_messages
 from guichets.sandbox.replies import Delivery, Reply
 
 LATE_SECONDS = 2.0
@@ -42,6 +43,48 @@ async def deliver(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         head = _head(reply, "Transfer-Encoding: chunked")
         return _torn(request, head + b"%x\r\n%b\r\n" % (len(half), half))
     return _torn(request, _head(reply, f"Content-Length: {len(reply.body) + 1}") + half)
+
+
+async def hear(request: web.BaseRequest) -> tuple[web.WebSocketResponse, bytes]:
+    """Accept a handshake and wait for its message; empty when none comes."""
+    socket = web.WebSocketResponse(compress=False)
+    await socket.prepare(request)
+    message = await socket.receive()
+    return socket, message.data.encode() if isinstance(message.data, str) else b""
+
+
+async def speak(request: web.BaseRequest, socket: web.WebSocketResponse, reply: Reply) -> web.StreamResponse:
+    """Say what the reply holds, as it says; then listen until the other side closes."""
+    messages = split_messages(reply.body)
+    if messages is None:  # a fault has made something else of it
+        messages = [reply.body]
+    if reply.delivery is Delivery.LATE:
+        await asyncio.sleep(LATE_SECONDS)
+    elif reply.delivery is Delivery.HANG:
+        await asyncio.sleep(FOREVER_SECONDS)
+    elif reply.delivery is Delivery.RESET:
+        return _reset(request)
+    elif reply.delivery is Delivery.NOT_HTTP:
+        return _torn(request, b"+OK this is no frame\r\n")
+    elif reply.delivery is Delivery.TRUNCATED:  # in the middle of a frame
+        return _torn(request, b"\x81\x7e\x10\x00" + messages[0])
+    elif reply.delivery is Delivery.NOTHING:
+        messages = []
+    elif reply.delivery is Delivery.TRUNCATED_CHUNKS:
+        messages = messages[:-1]
+    while reply.delivery is Delivery.DRIP:
+        await socket.send_str("[]")
+        await asyncio.sleep(DRIP_SECONDS)
+    for message in messages:
+        try:
+            await socket.send_str(message.decode())
+        except UnicodeDecodeError:
+            await socket.send_bytes(message)
+    if reply.delivery in {Delivery.NOTHING, Delivery.TRUNCATED_CHUNKS}:
+        await socket.close()
+    while not socket.closed:
+        await socket.receive()
+    return socket
 
 
 def _whole(reply: Reply) -> web.Response:

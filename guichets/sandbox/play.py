@@ -87,6 +87,7 @@ class Play:
         }
         self._visits: OrderedDict[tuple[str, str], Visit] = OrderedDict()
         self._begun: dict[str, int] = dict.fromkeys(self.desks, 0)
+        self.latest: dict[int, DeskPlan] = {}  # by host, the desk whose visit began last
         self._pinned: dict[str, _Pinned] = {}
         for desk in desks:
             self.pin(desk.id, desk.script)
@@ -117,6 +118,7 @@ class Play:
     def begin(self, session: str, desk: DeskPlan) -> Visit:
         """A visit starts, or starts again: it will find the desk as it is now."""
         self._begun[desk.id] += 1
+        self.latest[desk.host] = desk
         visit = Visit(self.now(), self._begun[desk.id])
         self._visits[session, desk.id] = visit
         self._visits.move_to_end((session, desk.id))

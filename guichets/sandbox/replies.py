@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import cache
 from random import Random
 
+from guichets.messages import join_messages
+
 HTML = ("Content-Type", "text/html; charset=utf-8")
 HUGE_BYTES = 30_000_000
 BOMB_BYTES = 300_000_000  # once decompressed; about 300 kB on the wire
@@ -36,12 +38,18 @@ class Reply:
     status: int = 200
     headers: tuple[tuple[str, str], ...] = (HTML,)
     delivery: Delivery = Delivery.WHOLE
+    is_spoken: bool = False  # over a WebSocket: the body is what is said, as guichets.messages joins it
 
     def broken(self, delivery: Delivery) -> Reply:
         return replace(self, delivery=delivery)
 
     def with_header(self, name: str, value: str) -> Reply:
         return replace(self, headers=(*self.headers, (name, value)))
+
+
+def conversation(*messages: str) -> Reply:
+    """What is said over a WebSocket, in its order."""
+    return Reply(join_messages(message.encode() for message in messages), 101, (), is_spoken=True)
 
 
 def page(text: str, status: int = 200) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from guichets.sandbox import replies
-from guichets.sandbox.delivery import deliver
+from guichets.sandbox.delivery import deliver, hear, speak
 from guichets.sandbox.families import Answer, Call, Family, families
 from guichets.sandbox.host_state import HostState
 from guichets.sandbox.ledger import Ledger
@@ -96,7 +97,7 @@ class Sites:
             headers={name.lower(): value for name, value in request.headers.items()},
         )
         user_agent = request.headers.get("User-Agent", "")
-        answer = self._answer(call, state, started)
+        answer = self._answer(call, state, state.interference(started))
         if answer.desk is not None and family.cookie and cookie is None and answer.reply.status < 400:
             session = f"{family.cookie}={call.session}; path=/; HttpOnly"
             answer = replace(answer, reply=answer.reply.with_header("Set-Cookie", session))
@@ -104,7 +105,12 @@ class Sites:
             latency_ms = self._latency_ms if state.latency_ms is None else state.latency_ms
             if latency_ms:
                 await asyncio.sleep(latency_ms / 1000)
-            return await deliver(request, answer.reply)
+            if not answer.reply.is_spoken:
+                return await deliver(request, answer.reply)
+            socket, message = await hear(request)
+            call = replace(call, body=message, fields=_said(message))
+            answer = self._answer(call, state, None)
+            return await speak(request, socket, answer.reply)
         finally:
             line = self._line(call, answer, state, user_agent)
             line |= {
@@ -128,9 +134,8 @@ class Sites:
         utc = self._utc(now)
         self._ledger.append(line | instants | {"started_at": utc, "ended_at": utc, "query": ""})
 
-    def _answer(self, call: Call, state: HostState, now: float) -> Answer:
+    def _answer(self, call: Call, state: HostState, interference: Reply | None) -> Answer:
         """What the site would answer, then what befalls that answer."""
-        interference = state.interference(now)
         family = self._families[call.host]
         answer = None if call.path == "/robots.txt" else family.answer(call, self._play)
         violation = family.tripwire(call)
@@ -193,3 +198,12 @@ class Sites:
 
     def _utc(self, monotonic: float) -> str:
         return (self._epoch + timedelta(seconds=monotonic)).isoformat(timespec="milliseconds")
+
+
+def _said(message: bytes) -> tuple[tuple[str, str], ...]:
+    """The keys and values of a message in JSON, as the ledger writes a form's fields."""
+    try:
+        said = json.loads(message)
+    except ValueError:
+        return ()
+    return tuple((str(name), str(value)) for name, value in said.items()) if isinstance(said, dict) else ()

@@ -36,6 +36,7 @@ def test_the_101_departements_and_the_consulates_are_there() -> None:
         ("eappointment", 24, 5),
         ("troov", 9, 1),
         ("lutece", 21, 1),
+        ("ants", 1, 1),
     ],
 )
 def test_every_verified_entry_is_a_desk(

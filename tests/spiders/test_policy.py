@@ -41,6 +41,17 @@ TERMS = (
 OPTIONAL_TERMS = {"Closed", "Failing", "Refusing", "Counters", "Unknown"}
 
 RULES_WITHOUT_A_PAGE = {  # a walk decides these from several pages; the crawl tests reach them
+    "ants.fault.entry-url": "the catalogue refuses such an address first",
+    "ants.gone.not-listed": "mairies without the desk's, and a status in which every software is up",
+    "ants.none.search": "nothing listed for a mairie that is known, in a search that was quick",
+    "ants.none.status": "nothing listed, and a status afterwards",
+    "ants.overloaded.editor": "a status after an answer without the mairie",
+    "ants.overloaded.search": "a search all of whose softwares failed",
+    "ants.unrecognised.nobody-asked": "a search that asked no software, for a mairie that is known",
+    "ants.unrecognised.not-listed": "mairies without the desk's, and a status in which a software is down",
+    "ants.unrecognised.past-slots": "slots against the day of the visit",
+    "ants.unrecognised.renumbered": "a number that is known, and not to the mairies around",
+    "ants.unrecognised.which-editor": "a search that does not tell, and a status that does not either",
     "eappointment.fault.entry-url": "no entry of the catalogue's is one",
     "eappointment.none.all-days-closed": "closed days against the months shown and the day of the visit",
     "eappointment.offered.free-day": "the hours of a day that is not closed",

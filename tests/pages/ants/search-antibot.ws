@@ -1,0 +1,1 @@
+{"step": "error", "message": "antibot_token is missing"}

@@ -1,0 +1,1 @@
+{"Erreur": "Captcha invalide"}

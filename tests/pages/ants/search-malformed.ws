@@ -1,0 +1,2 @@
+[]
+{"step": "end_of_search"

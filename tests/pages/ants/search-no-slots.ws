@@ -1,0 +1,2 @@
+[{"id": "201", "name": "Mairie annexe de Seclin", "longitude": 3.0348016639327, "latitude": 50.549140395451, "public_entry_address": "89 rue Roger Bouvry", "zip_code": "59113", "city_name": "Seclin", "decoded_city_name": "seclin", "website": "https://www.ville-seclin.example", "city_logo": null, "distance_km": 0.0, "available_slots": []}]
+{"step": "end_of_search", "editors_number": 54, "editor_errors_number": 0, "settings": {}}

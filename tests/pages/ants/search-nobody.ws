@@ -1,0 +1,1 @@
+{"step": "end_of_search", "editors_number": 54, "editor_errors_number": 0, "settings": {}}

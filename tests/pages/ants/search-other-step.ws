@@ -1,0 +1,2 @@
+[]
+{"step": "progress", "editor_errors_number": 0}
