@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install browser prometheus monitor demo test check lint bench scrapyd egg lock clean
+.PHONY: help install browser prometheus hub monitor demo test check lint bench scrapyd egg lock clean
 
 help:
 	@grep '^# make' Makefile | sed 's/^# //'
@@ -45,7 +45,17 @@ prometheus: install
 	@$(BIN)/python -m monitoring.tools \
 		|| { echo "Install the packages prometheus and prometheus-alertmanager."; exit 2; }
 
-check test: install browser prometheus
+# The State's own hub of town halls, a peer that nobody of this project wrote: old pins, an environment of its own.
+hub: .venv/hub/installed
+
+.venv/hub/installed: tests/hub/requirements.lock | .venv/installed
+	@echo "Installing the hub of town halls into .venv/hub (once; a minute)…"
+	@$(PYTHON) -m venv .venv/hub
+	@.venv/hub/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r tests/hub/requirements.lock
+	@touch .venv/hub/installed
+
+check test: install browser prometheus hub
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -70,6 +80,9 @@ lock:
 	$(BIN)/uv pip compile pyproject.toml deploy/requirements.in --constraint requirements.lock --universal \
 		--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --quiet -o deploy/requirements.lock
+	$(BIN)/uv pip compile tests/hub/requirements.in --no-deps --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
+		-o tests/hub/requirements.lock
 
 clean:
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache build dist

@@ -102,12 +102,7 @@ FAMILIES: dict[str, Rows] = {
         headers=("x-gouv-handshake", "x-gouv-app-id", "x-gouv-csrf", "x-gouv-ck"),
     ),
     "ants": Rows(
-        names=(
-            "antibot_token",
-            "captcha_token",
-            "recaptcha_token",
-            "callback_url",  # takes the slot
-        ),
+        names=("antibot_token", "captcha_token", "recaptcha_token", "callback_url"),  # which takes the slot
         headers=("x-hub-rdv-auth-token", "x-hub-rdv-front-auth-token"),
     ),
     "demarche_numerique": Rows(names=("_ds_session", "prefill_token")),
