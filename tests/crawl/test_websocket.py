@@ -215,7 +215,8 @@ def trial(module_workshop: Workshop, server: HostileServer) -> Trial:
     urls = {name: entry(host) for name, host in hosts.items()}
     crawler = module_workshop.crawler(write_desks(module_workshop.folder("catalogue"), urls))
     settings: dict[str, Any] = {"DOWNLOAD_TIMEOUT": TIMEOUT_SECONDS, "GUICHETS_MAX_BODY": MOST_BYTES}
-    return Trial(crawler.run("ants", settings={**settings, "GUICHETS_MAX_HOSTS": 100}), server, hosts)
+    settings |= {"GUICHETS_MAX_HOSTS": 100}
+    return Trial(crawler.run("ants", settings=settings, due="all"), server, hosts)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
