@@ -48,6 +48,16 @@ def _slot(text: str) -> float:
     return value
 
 
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (value == 0 or 1 <= value <= 1440):
+        raise ValueError("0, or a number of minutes from 1 to 1440")
+    return value
+
+
 def _hours(text: str) -> tuple[int, int]:
     expected = "two hours of the day such as 7-22, the first one 4 or later, the last one 23 or earlier"
     parts = text.split("-")
@@ -245,6 +255,15 @@ SETTINGS: tuple[Setting, ...] = (
         "seconds",
         _slot,
         "Length of a baseline slot at night.",
+    ),
+    Setting(
+        "GUICHETS_WATCH_EVERY",
+        30.0,
+        "minutes",
+        _minutes,
+        "Budget of visits where releases are watched for: one per desk in that time on average, baseline "
+        "ones included; 0 = baseline alone.",
+        environment=True,
     ),
     Setting("GUICHETS_MAX_HOSTS", 64, "hosts", _positive_integer, "Hosts one worker holds at once."),
     Setting(

@@ -328,7 +328,8 @@ class DeskSpider(Spider):
                 except HostPaused as pause:
                     if pause.refused:  # our visits are refused: said for each desk, nothing sent
                         for desk in left:
-                            await self._stopped_before(desk, lease, pause, queue)
+                            if desk.watch_at is None:  # a watch probe that is not made is not missed
+                                await self._stopped_before(desk, lease, pause, queue)
                         left = []
                     break
                 except LeaseLost:

@@ -26,7 +26,7 @@ def test_declared_setting_says_what_it_is_and_its_default_is_readable(
     value = read(setting.name)
     assert value == setting.parse(str(setting.default))
     if isinstance(value, float):
-        assert setting.unit in {"seconds", "share"}
+        assert setting.unit in {"seconds", "minutes", "share"}
 
 
 def test_settings_are_declared_once() -> None:

@@ -69,6 +69,7 @@ def prepare(
         form_interval_seconds=configuration.read_from(settings, "GUICHETS_FORM_INTERVAL"),
         pattern=read_pattern(settings),
         lease_seconds=configuration.read_from(settings, "GUICHETS_LEASE"),
+        watches=configuration.read_from(settings, "GUICHETS_WATCH_EVERY") > 0,
     )
 
 

@@ -49,6 +49,7 @@ class DueDesk:
     timezone: str  # IANA name
     due_at: datetime | None = None  # aware; None: now
     is_new: bool = True  # never visited
+    watch_at: datetime | None = None  # aware; the planned instant of a watch probe; None: a baseline probe
 
 
 class CutShort:

@@ -64,7 +64,9 @@ class PostgresSchedule:
         form_interval_seconds: float,
         pattern: Pattern,
         lease_seconds: float,
+        watches: bool = False,
     ) -> None:
+        """``watches``: whether planned watch probes are made, besides what is due."""
         self._dsn = dsn
         self._clock = clock
         self._delay_seconds = delay_seconds
@@ -79,6 +81,7 @@ class PostgresSchedule:
             "departements": list(selection.departements) if selection.departements is not None else None,
             "desks": list(selection.desks) if selection.desks is not None else None,
             "everything": selection.everything,
+            "watches": watches and not selection.everything,
             "form_interval": timedelta(seconds=form_interval_seconds),
             "lease": timedelta(seconds=lease_seconds),
             "worker": worker,
@@ -124,6 +127,8 @@ class PostgresSchedule:
         asked_at = self._clock.monotonic()
         query = "claim_any_host" if self._selection.everything else "claim_host"
         rows = await self._rows(query, at_most=at_most)
+        if not rows and self._parameters["watches"]:
+            rows = await self._rows("claim_watched_host", at_most=at_most)
         if not rows:
             return []
         if died := [row for row in rows if row["died_at"] is not None]:
@@ -171,6 +176,9 @@ class PostgresSchedule:
 
     async def begin(self, lease: HostLease, due: DueDesk, probe: UUID) -> Purpose | None:
         lease.check(self._clock.monotonic())
+        if due.watch_at is not None:
+            is_begun = await self._begin("begin_watch", lease, due, probe, planned_at=due.watch_at)
+            return "watch" if is_begun else None
         now, zone = self._clock.now(), ZoneInfo(due.timezone)
         due_at = due.due_at
         if due_at is not None and not due.is_new:
@@ -181,19 +189,26 @@ class PostgresSchedule:
                 "postpone_desk", host=lease.host, token=lease.token, desk=due.desk.id, due=due_at
             )
             return None
+        slot = self._pattern.slot_at(now, zone).starts_at if counts else None
+        if not await self._begin("begin_visit", lease, due, probe, slot=slot):
+            return None
+        return "baseline" if counts else "watch"
+
+    async def _begin(self, query: str, lease: HostLease, due: DueDesk, probe: UUID, **more: Any) -> bool:
+        """Record that a visit begins, and what the ones before it did; False when it may not."""
         done, requests = list(lease.done), lease.requests
         (row,) = await self._rows(
-            "begin_visit",
+            query,
             host=lease.host,
             token=lease.token,
             desk=due.desk.id,
             probe=probe,
-            slot=self._pattern.slot_at(now, zone).starts_at if counts else None,
             wait=timedelta(seconds=lease.pace.wait_seconds(self._clock.monotonic())),
             requests=requests,
             peak=lease.peak_per_minute,
             done=[desk_id for desk_id, _ in done],
             done_due=[instant for _, instant in done],
+            **more,
         )
         if not row["is_held"]:
             self._lose(lease)
@@ -202,14 +217,13 @@ class PostgresSchedule:
         lease.requests -= requests
         self._heed(lease, row)
         lease.check(self._clock.monotonic())
-        if not row["is_begun"]:
-            return None
-        return "baseline" if counts else "watch"
+        return bool(row["is_begun"])
 
     def finish(self, lease: HostLease, due: DueDesk) -> None:
         now = self._clock.now()
         is_extra = self._selection.everything and due.due_at is not None and due.due_at > now
-        if is_extra and not due.is_new:  # it leaves the baseline schedule as it is
+        # it leaves the baseline schedule as it is
+        if due.watch_at is not None or (is_extra and not due.is_new):
             lease.done.append((due.desk.id, None))
         else:
             zone = ZoneInfo(due.timezone)
@@ -332,6 +346,6 @@ class PostgresSchedule:
 
 
 def _due_desk(row: Mapping[str, Any]) -> DueDesk:
-    others = {"host", "timezone", "next_due_at", "is_new", "now"}
+    others = {"host", "timezone", "next_due_at", "is_new", "now", "watch_at"}
     fields = {name: value for name, value in row.items() if name not in others}
-    return DueDesk(Desk(**fields), row["timezone"], row["next_due_at"], row["is_new"])
+    return DueDesk(Desk(**fields), row["timezone"], row["next_due_at"], row["is_new"], row["watch_at"])

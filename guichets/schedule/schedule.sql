@@ -51,9 +51,65 @@ WITH chosen AS (
                 AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
                 AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
                 AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
-                AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - %(form_interval)s)
+                AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - visit_interval(
+                    desks.is_watched_closely,
+                    close_visits_left(desks.close_visits, desks.close_visits_on),
+                    %(form_interval)s
+                ))
         )
     ORDER BY host_queue.claimable_at, host_queue.host
+    LIMIT %(at_most)s
+    FOR NO KEY UPDATE OF hosts SKIP LOCKED
+)
+UPDATE hosts
+SET lease_owner = %(worker)s,
+    lease_expires_at = now() + %(lease)s,
+    fencing_token = hosts.fencing_token + 1
+FROM chosen
+WHERE hosts.host = chosen.host
+RETURNING
+    hosts.host,
+    hosts.fencing_token,
+    greatest(hosts.min_delay_seconds, hosts.crawl_delay_seconds, 0) AS least_delay_seconds,
+    greatest(0, extract(epoch FROM hosts.next_request_at - now()))::double precision AS wait_seconds,
+    chosen.died_at,
+    extract(epoch FROM now() - chosen.died_at)::double precision AS died_seconds_ago,
+    hosts.strikes,
+    hosts.strikes_on,
+    hosts.failures,
+    hosts.robots_txt,
+    hosts.robots_status,
+    hosts.robots_fetched_at,
+    set_config('synchronous_commit', 'off', true) AS synchronous_commit;
+
+-- claim_watched_host --
+-- The same for planned watch probes, the one waiting longest first; asked when no more hosts with due desks are free, so
+-- that no baseline probe waits for a watch probe of another host.
+WITH waiting AS MATERIALIZED (
+    SELECT planned.host, min(candidate.planned_at) AS planned_at
+    FROM (
+        SELECT DISTINCT watch_queue.host
+        FROM watch_queue
+        WHERE watch_queue.family = %(family)s AND watch_queue.planned_at <= now() AND watch_queue.expires_at > now()
+    ) AS planned
+    CROSS JOIN LATERAL watch_candidates(planned.host, %(form_interval)s) AS candidate
+    JOIN desks ON desks.id = candidate.desk_id
+    WHERE candidate.ready_at <= now()
+        AND desks.family = %(family)s
+        AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
+        AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
+        AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
+    GROUP BY planned.host
+), chosen AS (
+    SELECT
+        hosts.host,
+        CASE WHEN hosts.lease_owner IS NOT NULL THEN hosts.lease_expires_at END AS died_at
+    FROM waiting
+    JOIN hosts USING (host)
+    WHERE NOT hosts.forbidden
+        AND (hosts.paused_until IS NULL OR hosts.paused_until <= now())
+        AND (hosts.lease_expires_at IS NULL OR hosts.lease_expires_at <= now())
+    ORDER BY waiting.planned_at, hosts.host
     LIMIT %(at_most)s
     FOR NO KEY UPDATE OF hosts SKIP LOCKED
 )
@@ -144,27 +200,46 @@ WHERE desks.last_probed_at < died.at
     );
 
 -- due_desks --
--- The desks to probe on hosts just claimed, the one due longest first. A statement of its own, after the claim: it
--- sees what whoever held the hosts before has committed.
+-- The desks to probe on hosts just claimed, the one due longest first; after them those of which a watch probe is
+-- planned. A statement of its own, after the claim: it sees what whoever held the hosts before has committed.
+WITH watch AS MATERIALIZED (
+    SELECT DISTINCT ON (candidate.desk_id) candidate.desk_id, candidate.planned_at
+    FROM unnest(%(hosts)s::text[]) AS claimed (host)
+    CROSS JOIN LATERAL watch_candidates(claimed.host, %(form_interval)s) AS candidate
+    WHERE %(watches)s AND candidate.ready_at <= now()
+    ORDER BY candidate.desk_id, candidate.planned_at
+)
 SELECT
     desks.host, desks.id, desks.family, desks.departement, offices.name AS office, desks.procedure, desks.label,
     desks.url, desks.params, desks.valid_from, desks.valid_to, desks.moved_to, desks.source, desks.note,
-    departements.timezone, desks.next_due_at, desks.last_probed_at IS NULL AS is_new, now() AS now
+    departements.timezone, desks.next_due_at, desks.last_probed_at IS NULL AS is_new, now() AS now,
+    watch.planned_at AS watch_at
 FROM desks
 JOIN offices ON offices.id = desks.office_id
 JOIN departements ON departements.code = desks.departement
+LEFT JOIN watch ON watch.desk_id = desks.id
 WHERE desks.host = ANY (%(hosts)s::text[])
     AND desks.closed_at IS NULL
     AND desks.family = %(family)s
     AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
     AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
     AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
-    AND CASE WHEN %(everything)s
-        THEN desks.last_probed_at IS NULL OR desks.last_probed_at < %(started_at)s
-        ELSE desks.next_due_at <= now()
-    END
-    AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - %(form_interval)s)
-ORDER BY desks.next_due_at, desks.id;
+    AND (
+        -- no candidate has a baseline probe due, nor about to be: each desk is here for one of the two
+        watch.planned_at IS NOT NULL
+        OR (
+            CASE WHEN %(everything)s
+                THEN desks.last_probed_at IS NULL OR desks.last_probed_at < %(started_at)s
+                ELSE desks.next_due_at <= now()
+            END
+            AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - visit_interval(
+                desks.is_watched_closely,
+                close_visits_left(desks.close_visits, desks.close_visits_on),
+                %(form_interval)s
+            ))
+        )
+    )
+ORDER BY watch.planned_at NULLS FIRST, desks.next_due_at, desks.id;
 
 -- next_due --
 -- Seconds until the first desk of the selection may be claimed by anybody; no row when none ever will.
@@ -175,7 +250,11 @@ WITH head AS (
     SELECT host_queue.claimable_at, greatest(host_queue.claimable_at, first.ready_at) AS ready_at
     FROM host_queue
     CROSS JOIN LATERAL (
-        SELECT min(greatest(desks.next_due_at, desks.last_probed_at + %(form_interval)s)) AS ready_at
+        SELECT min(greatest(desks.next_due_at, desks.last_probed_at + visit_interval(
+            desks.is_watched_closely,
+            close_visits_left(desks.close_visits, desks.close_visits_on),
+            %(form_interval)s
+        ))) AS ready_at
         FROM desks
         WHERE desks.host = host_queue.host
             AND desks.closed_at IS NULL
@@ -193,9 +272,22 @@ WITH head AS (
         )
     ORDER BY host_queue.claimable_at, host_queue.host
     LIMIT %(hosts)s
+), watch AS (
+    SELECT min(greatest(candidate.ready_at, hosts.lease_expires_at)) AS ready_at
+    FROM (SELECT DISTINCT watch_queue.host FROM watch_queue WHERE watch_queue.family = %(family)s) AS planned
+    JOIN hosts USING (host)
+    CROSS JOIN LATERAL watch_candidates(planned.host, %(form_interval)s) AS candidate
+    JOIN desks ON desks.id = candidate.desk_id
+    WHERE %(watches)s
+        AND desks.family = %(family)s
+        AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
+        AND (%(departements)s::text[] IS NULL OR desks.departement = ANY (%(departements)s::text[]))
+        AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
 )
 SELECT greatest(0, extract(epoch FROM least(
-    min(ready_at), CASE WHEN count(*) = %(hosts)s THEN max(claimable_at) END
+    min(head.ready_at),
+    CASE WHEN count(*) = %(hosts)s THEN max(head.claimable_at) END,
+    (SELECT watch.ready_at FROM watch)
 ) - now()))::double precision AS seconds
 FROM head
 HAVING count(*) > 0;
@@ -264,7 +356,12 @@ visit AS (
     RETURNING probe
 ),
 begun AS (
-    UPDATE desks SET last_probed_at = now()
+    UPDATE desks
+    SET last_probed_at = now(),
+        is_watched_closely = false,
+        close_visits = 60 - close_visits_left(close_visits, close_visits_on)
+            + CASE WHEN last_probed_at > now() - %(form_interval)s THEN 1 ELSE 0 END,
+        close_visits_on = (now() AT TIME ZONE 'UTC')::date
     WHERE id = %(desk)s AND EXISTS (SELECT FROM free)
         AND (%(slot)s::timestamptz IS NULL OR EXISTS (SELECT FROM visit))
     RETURNING id
@@ -272,6 +369,82 @@ begun AS (
 SELECT
     EXISTS (SELECT FROM held) AS is_held,
     EXISTS (SELECT FROM begun) AS is_begun,
+    (SELECT forbidden FROM held) AS forbidden,
+    (SELECT paused_seconds FROM held) AS paused_seconds;
+
+-- begin_watch --
+-- The same for a planned watch probe, which goes from the queue: it begins, or is dropped. It begins only where it is
+-- neither late nor too near to the desk's visit before or to its next baseline probe, and where the watch does not rest.
+-- The same probe once more, because the answer was lost on the way, has begun.
+WITH held AS (
+    UPDATE hosts
+    SET next_request_at = now() + %(wait)s,
+        requests_today = CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN requests_today ELSE 0 END
+            + %(requests)s,
+        peak_per_minute = greatest(
+            CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN peak_per_minute ELSE 0 END, %(peak)s
+        ),
+        paused_seconds = CASE WHEN requests_on = (now() AT TIME ZONE 'UTC')::date THEN paused_seconds ELSE 0 END,
+        requests_on = (now() AT TIME ZONE 'UTC')::date
+    WHERE host = %(host)s AND fencing_token = %(token)s AND lease_expires_at > now()
+    RETURNING forbidden, extract(epoch FROM paused_until - now())::double precision AS paused_seconds
+),
+free AS (
+    SELECT FROM held WHERE NOT forbidden AND coalesce(paused_seconds, 0) <= 0
+),
+done AS (
+    UPDATE desks
+    SET next_due_at = coalesce(visited.next_due_at, desks.next_due_at),
+        last_probed_at = greatest(last_probed_at, now()) -- the interval is counted from a visit's end, too
+    FROM unnest(%(done)s::text[], %(done_due)s::timestamptz[]) AS visited (id, next_due_at)
+    WHERE desks.id = visited.id AND desks.id <> %(desk)s AND EXISTS (SELECT FROM held)
+),
+taken AS (
+    DELETE FROM watch_queue
+    WHERE desk_id = %(desk)s AND planned_at = %(planned_at)s AND EXISTS (SELECT FROM free)
+    RETURNING *
+),
+fit AS (
+    SELECT
+        taken.*,
+        desks.last_probed_at > now() - %(form_interval)s AS is_close
+    FROM taken
+    JOIN desks ON desks.id = taken.desk_id AND desks.host = taken.host
+    WHERE taken.host = %(host)s
+        AND taken.expires_at > now()
+        AND watch_may_begin(
+            now(), taken.is_dense, desks.next_due_at, desks.last_probed_at,
+            close_visits_left(desks.close_visits, desks.close_visits_on), %(form_interval)s
+        )
+        AND NOT EXISTS (SELECT FROM watch_rests WHERE watch_rests.host = taken.host)
+),
+begun AS (
+    UPDATE desks
+    SET last_probed_at = now(),
+        is_watched_closely = fit.is_dense,
+        close_visits = 60 - close_visits_left(close_visits, close_visits_on)
+            + CASE WHEN fit.is_close THEN 1 ELSE 0 END,
+        close_visits_on = (now() AT TIME ZONE 'UTC')::date
+    FROM fit
+    WHERE desks.id = fit.desk_id
+),
+kept AS (
+    INSERT INTO watch_probes (
+        probe, desk_id, planned_at, begun_at, fencing_token, reason, weight, is_dense, is_close
+    )
+    SELECT
+        %(probe)s::uuid, fit.desk_id, fit.planned_at, now(), %(token)s, fit.reason, fit.weight, fit.is_dense, fit.is_close
+    FROM fit
+),
+dropped AS (
+    UPDATE watch_totals SET dropped = dropped + 1
+    FROM taken
+    WHERE watch_totals.reason = taken.reason AND NOT EXISTS (SELECT FROM fit)
+)
+SELECT
+    EXISTS (SELECT FROM held) AS is_held,
+    EXISTS (SELECT FROM free)
+        AND (EXISTS (SELECT FROM fit) OR EXISTS (SELECT FROM watch_probes WHERE probe = %(probe)s::uuid)) AS is_begun,
     (SELECT forbidden FROM held) AS forbidden,
     (SELECT paused_seconds FROM held) AS paused_seconds;
 
