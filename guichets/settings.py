@@ -80,6 +80,7 @@ ITEM_PIPELINES = {
 
 EXTENSIONS = {
     "guichets.crawl.record.CrawlRecord": 500,
+    "guichets.crawl.watching.WatchPlanning": 600,
 }
 
 FEED_EXPORT_FIELDS = list(EXPORT_FIELDS)

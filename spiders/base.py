@@ -34,6 +34,7 @@ from guichets.crawl.credentials import Credential, Grant
 from guichets.crawl.faults import MAY_BE_OURS, read_failure
 from guichets.crawl.preparation import prepare, worker_name
 from guichets.crawl.probe import LiveProbe, Signature, page_of
+from guichets.crawl.watching import SCHEDULE_OPENED
 from guichets.errors import DatabaseError, DatabaseUnreachable, GuichetsError
 from guichets.gate import NOTHING, Gate
 from guichets.items import Observation, new_probe_id
@@ -234,6 +235,7 @@ class DeskSpider(Spider):
                 await self._schedule.open()
             except GuichetsError as error:
                 self._fault("cannot_start", str(error))
+            self.crawler.signals.send_catch_log(SCHEDULE_OPENED, spider=self)
             await self._claim_and_visit(queue, visits)
         finally:
             for visit in visits:

@@ -1736,14 +1736,14 @@ CREATE TABLE watch_planner (
     id boolean PRIMARY KEY DEFAULT true CONSTRAINT watch_planner_is_one CHECK (id),
     owner text,
     token bigint NOT NULL DEFAULT 0,
-    expires_at timestamptz NOT NULL DEFAULT '-infinity',
-    planned_until timestamptz NOT NULL DEFAULT '-infinity'
+    expires_at timestamptz,
+    planned_until timestamptz
 );
 INSERT INTO watch_planner DEFAULT VALUES;
 COMMENT ON TABLE watch_planner IS 'Who plans watch probes for the whole cluster: one row, an expiring lease with a fencing token.';
-COMMENT ON COLUMN watch_planner.owner IS 'Worker that plans until expires_at; null: nobody.';
+COMMENT ON COLUMN watch_planner.owner IS 'Worker, or command, that learns and plans until expires_at; null: nobody.';
 COMMENT ON COLUMN watch_planner.token IS 'Grows by one whenever the planner changes; a write that carries an older one touches no row.';
-COMMENT ON COLUMN watch_planner.planned_until IS 'Watch probes are planned up to this instant; no minute is planned twice.';
+COMMENT ON COLUMN watch_planner.planned_until IS 'Watch probes are planned up to this instant, so that no minute is planned twice; null: none was.';
 
 CREATE TABLE watch_states (
     desk_id text PRIMARY KEY REFERENCES desks,
