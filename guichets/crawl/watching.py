@@ -78,9 +78,10 @@ class WatchPlanning:
                         "%s; no watch probes are planned meanwhile", error, extra={"action": "watch_away"}
                     )
                 pause, is_away = RETRY_SECONDS, True
-            except Exception:
-                logger.exception(
-                    "watch probes could not be planned; the baseline probes go on",
+            except Exception as error:  # noqa: BLE001 - a bug of ours must not end the crawl
+                logger.error(
+                    "watch probes could not be planned; baseline probes go on",
+                    exc_info=error,
                     extra={"action": "watch_failed"},
                 )
                 planner.forget()
