@@ -78,7 +78,7 @@ class WatchPlanning:
                         "%s; no watch probes are planned meanwhile", error, extra={"action": "watch_away"}
                     )
                 pause, is_away = RETRY_SECONDS, True
-            except Exception as error:  # noqa: BLE001 - a bug of ours must not end the crawl
+            except Exception as error:
                 logger.error(
                     "watch probes could not be planned; baseline probes go on",
                     exc_info=error,
