@@ -24,6 +24,7 @@ from guichets.cli import (
     hosts,
     nodes,
     probe,
+    releases,
     replay,
     report,
     sandbox,
@@ -53,6 +54,7 @@ app.command()(facts.facts)
 app.command("import")(contribute.import_)
 app.command()(nodes.nodes)
 app.command()(probe.probe)
+app.command()(releases.releases)
 app.command()(replay.replay)
 app.command()(report.report)
 app.command()(status.status)

@@ -23,12 +23,14 @@ HOSTS_FIELDS = (
     *("paused_until", "last_refusal_at", "strikes_today", "robots_status", "robots_fetched_at", "forbidden"),
     *("forbidden_by", "forbidden_why", "lease_owner", "lease_expires_at"),
     *("event_at", "event", "event_who", "event_why"),
+    *("visits_today", "watch_today", "visits_week", "watch_week", "watch_rests"),
 )
 """The fields of ``--format csv|json``, in their order."""
 
 PIPED_WIDTH = 200  # into a file or a pipe, nothing is cut off to fit a screen
 LONGEST_PAUSE = timedelta(days=366)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "j": "days"}
+_RESTS = {"forbidden": "interdit", "paused": "pause", "refused": "refus", "failing": "en panne"}
 _EVENTS = {"refused": "refus", "paused": "pause", "resumed": "reprise", "forbidden": "interdit"}
 
 
@@ -186,7 +188,7 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("hôte", no_wrap=True, overflow="ellipsis")
-    for heading in ("requêtes", "max/min", "en pause", "refus"):
+    for heading in ("requêtes", "max/min", "en pause", "refus", "veille"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("robots", "état"):
         table.add_column(heading, no_wrap=True, overflow="ellipsis")
@@ -197,12 +199,16 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
             str(row["peak_per_minute"] or "·"),
             _minutes(row["paused_seconds_today"]),
             _local(row["last_refusal_at"]),
+            _watch(row),
             "jamais lu" if row["robots_status"] is None else str(row["robots_status"]),
             Text(_state(row)),
         )
     console.print(table)
     sent = sum(row["requests_today"] for row in rows)
-    console.print(f"\n{len(rows)} hôtes, {sent} requêtes aujourd’hui (UTC).")
+    console.print(
+        f"\n{len(rows)} hôtes, {sent} requêtes aujourd’hui (UTC)."
+        " Veille : part des visites hors du rythme de base, aujourd’hui / sept jours."
+    )
 
 
 def _state(row: Mapping[str, Any]) -> str:
@@ -214,6 +220,20 @@ def _state(row: Mapping[str, Any]) -> str:
     if row["lease_owner"] is not None:
         return f"tenu par {row['lease_owner']}"
     return "libre"
+
+
+def _watch(row: Mapping[str, Any]) -> str:
+    """What share of the visits were watch probes, today and in seven days; or why there are none now."""
+    if row["watch_rests"] is not None:
+        return f"repos ({_RESTS[row['watch_rests']]})"
+    if not row["visits_week"]:
+        return "·"
+    today = _share(row["watch_today"], row["visits_today"])
+    return f"{today} / {_share(row['watch_week'], row['visits_week'])}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}".replace("%", " %") if whole else "–"
 
 
 def _minutes(seconds: float) -> str:

@@ -1,6 +1,13 @@
 -- ledger --
 -- Each host: what was sent to it today (UTC), how it paces and refuses us, who holds it.
-SELECT * FROM host_ledger WHERE %(host)s::text IS NULL OR host = %(host)s ORDER BY host;
+-- With it what share of its visits are watch probes, and why there are none now.
+SELECT
+    host_ledger.*, host_watch.visits_today, host_watch.watch_today, host_watch.visits_week, host_watch.watch_week,
+    host_watch.rests AS watch_rests
+FROM host_ledger
+JOIN host_watch USING (host)
+WHERE %(host)s::text IS NULL OR host = %(host)s
+ORDER BY host;
 
 -- names --
 SELECT host FROM hosts;

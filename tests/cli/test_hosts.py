@@ -10,6 +10,7 @@ import pytest
 
 from guichets.cli.hosts import HOSTS_FIELDS, read_duration
 from guichets.errors import ArgumentError
+from tests.cli.observation_rows import add_desk
 from tests.crawl_fixtures import read_rows
 from tests.database_fixtures import Database
 
@@ -35,9 +36,54 @@ def test_hosts_lists_the_ledger_of_today(filled: Database, run: Run) -> None:
     status, out, _ = run("hosts")
     assert status == 0
     essonne, other = (next(line for line in out.splitlines() if name in line) for name in (HOST, "other"))
-    assert essonne.split() == [HOST, "42", "5", "·", "–", "200", "libre"]
+    assert essonne.split() == [HOST, "42", "5", "·", "–", "·", "200", "libre"]
     assert other.split()[1:3] == ["·", "·"]  # counted on another day
     assert "2 hôtes, 42 requêtes aujourd’hui" in out
+
+
+@pytest.fixture
+def watched(filled: Database) -> Database:
+    """One desk: of 4 visits today one was a watch probe, and of 20 in seven days two."""
+    with filled.connect() as connection:
+        add_desk(connection, "91-evry", "91")
+        connection.execute("UPDATE desks SET host = %s", [HOST])
+        for days_ago, purpose, probes in ((0, "baseline", 3), (0, "watch", 1), (6, "baseline", 15),
+                                          (6, "watch", 1), (7, "watch", 9)):  # fmt: skip
+            connection.execute(
+                "INSERT INTO daily_outcomes SELECT '91-evry', NULL,"
+                " (now() AT TIME ZONE 'Europe/Paris')::date - %s, %s, false, 'none', %s, 0, 0, NULL, '{}',"
+                " 0, 0, '{}', now(), now()",
+                [days_ago, purpose, probes],
+            )
+    return filled
+
+
+def test_hosts_shows_what_share_of_the_visits_the_watch_made(watched: Database, run: Run) -> None:
+    line = next(line for line in run("hosts")[1].splitlines() if HOST in line)
+    assert "25 % / 10 %" in line
+    (row,) = (row for row in json.loads(run("hosts", "--format", "json")[1]) if row["host"] == HOST)
+    assert [row[name] for name in ("visits_today", "watch_today", "visits_week", "watch_week")] == [
+        4,
+        1,
+        20,
+        2,
+    ]
+    assert row["watch_rests"] is None
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        ("last_refusal_at = now() - interval '6 days'", "refus"),
+        ("failures = 2", "en panne"),
+        ("paused_until = now() + interval '1 h'", "pause"),
+        ("forbidden = true", "interdit"),
+    ],
+)
+def test_hosts_says_why_the_watch_rests(watched: Database, run: Run, state: str, word: str) -> None:
+    with watched.connect() as connection:
+        connection.execute(f"UPDATE hosts SET {state} WHERE host = %s", [HOST])
+    assert f"repos ({word})" in next(line for line in run("hosts")[1].splitlines() if HOST in line)
 
 
 def test_hosts_in_formats_for_programs(filled: Database, run: Run) -> None:
