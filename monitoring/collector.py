@@ -28,9 +28,9 @@ from monitoring.metrics import BY_NAME, OTHER, Family
 QUERIES = load_queries("monitoring", "exporter.sql")
 AT_EACH_SCRAPE = (
     *("totals", "delays", "crawls", "running", "desks", "freshness", "leases", "hosts", "refusals"),
-    *("nodes", "workers", "versions", "queue"),
+    *("nodes", "workers", "versions", "queue", "watch", "planner", "resting"),
 )
-ONCE_A_MINUTE = ("now", "availability", "changes", "seals")
+ONCE_A_MINUTE = ("now", "availability", "changes", "seals", "visits", "learnt")
 LIMITS: Mapping[str, int] = {
     "refusals": metrics.MOST_HOSTS,
     "nodes": metrics.MOST_NODES,
@@ -365,6 +365,38 @@ def _queue(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
     sheet.add("guichets_rollup_queue_rows", rows[0][0])
 
 
+def _watch(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
+    for reason, made, dropped in rows:
+        sheet.add("guichets_watch_probes_total", made, reason, "made")
+        sheet.add("guichets_watch_probes_total", dropped, reason, "dropped")
+
+
+def _planner(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
+    for (until,) in rows:
+        if until is not None:
+            sheet.add("guichets_watch_planned_until_timestamp_seconds", until)
+
+
+def _resting(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
+    known = dict(rows)
+    for why in ("forbidden", "paused", "refused", "failing"):
+        sheet.add("guichets_watch_hosts_resting", known.get(why, 0), why)
+
+
+def _visits(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
+    for baseline, baseline_offered, watch, watch_offered in rows:
+        for purpose, visits, offered in (
+            ("baseline", baseline, baseline_offered),
+            ("watch", watch, watch_offered),
+        ):
+            sheet.add("guichets_visits_recent", visits or 0, purpose)
+            sheet.add("guichets_visits_recent_offered", offered or 0, purpose)
+
+
+def _learnt(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
+    sheet.add("guichets_watch_desks_learnt", rows[0][0])
+
+
 def _now(sheet: Sheet, rows: Rows, families: Sequence[str]) -> None:
     watched: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0])
     first: dict[tuple[str, str], float] = {}
@@ -441,6 +473,11 @@ _FILLERS: Mapping[str, Callable[[Sheet, Rows, Sequence[str]], None]] = {
     "workers": _workers,
     "versions": _versions,
     "queue": _queue,
+    "watch": _watch,
+    "planner": _planner,
+    "resting": _resting,
+    "visits": _visits,
+    "learnt": _learnt,
     "now": _now,
     "availability": _availability,
     "changes": _changes,

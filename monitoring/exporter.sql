@@ -104,6 +104,31 @@ LIMIT %(most)s;
 -- queue --
 SELECT count(*) FROM (SELECT FROM rollup_queue LIMIT 100000) AS waiting;
 
+-- watch --
+-- Watch probes whose instant has come, by reason: made or dropped.
+SELECT watch_totals.reason, planned - dropped - coalesce(waiting.probes, 0) AS made, dropped
+FROM watch_totals
+LEFT JOIN (SELECT reason, count(*) AS probes FROM watch_queue GROUP BY reason) AS waiting USING (reason);
+
+-- planner --
+SELECT extract(epoch FROM planned_until)::double precision FROM watch_planner;
+
+-- resting --
+SELECT why, count(*) FROM watch_rests GROUP BY why;
+
+-- visits --
+-- Of seven days, baseline and watch. Read once a minute.
+SELECT
+    sum(visits_week - watch_week)::bigint AS baseline,
+    sum(offered_week - watch_offered_week)::bigint AS baseline_offered,
+    sum(watch_week)::bigint AS watch,
+    sum(watch_offered_week)::bigint AS watch_offered
+FROM host_watch;
+
+-- learnt --
+-- Read once a minute.
+SELECT count(*) FROM watch_states WHERE releases <> '[]';
+
 -- now --
 -- Desks now, by département and procedure. Read once a minute.
 SELECT

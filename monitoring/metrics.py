@@ -207,6 +207,27 @@ METRICS: tuple[Metric, ...] = (
         "Beginning of the first day of an archive that no seal covers.",
         ("archive",),
     ),
+    # the watch
+    Metric(
+        "guichets_watch_probes_total",
+        "counter",
+        "Watch probes whose instant has come, by why they were planned and what became of them.",
+        ("reason", "fate"),
+    ),
+    Metric(
+        "guichets_watch_planned_until_timestamp_seconds",
+        "gauge",
+        "Until when watch probes are planned; absent before the first.",
+    ),
+    Metric("guichets_watch_desks_learnt", "gauge", "Desks of which a habit of opening is learnt."),
+    Metric(
+        "guichets_watch_hosts_resting",
+        "gauge",
+        "Hosts that get no watch probes for now: forbidden, paused, refused, failing.",
+        ("why",),
+    ),
+    Metric("guichets_visits_recent", "gauge", "Visits of the last seven days.", ("purpose",)),
+    Metric("guichets_visits_recent_offered", "gauge", "Of these, those that saw a slot.", ("purpose",)),
     # world or robot?
     Metric("guichets_control_desks", "gauge", "Desks whose main outcome was the same all week.", ("family",)),
     Metric("guichets_control_desks_changed", "gauge", "Of these, those it changed for today.", ("family",)),

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from monitoring.dashboards import availability, health, hosts, platform
+from monitoring.dashboards import availability, health, hosts, platform, watch
 from monitoring.dashboards.kit import as_json
 
 FOLDER = Path(__file__).parent.parent / "grafana" / "dashboards"
-BUILDERS = (health, availability, platform, hosts)
+BUILDERS = (health, availability, platform, hosts, watch)
 
 
 def render() -> Mapping[str, str]:

@@ -72,6 +72,26 @@ def add_events(connection: psycopg.Connection) -> None:
         WHERE host = 'site-5.example'"""
     )
     connection.execute(
+        """INSERT INTO observations (id, probe, desk_id, family, departement, observed_at, outcome, rule,
+            purpose, requests, parser, worker, host)
+        SELECT gen_random_uuid(), gen_random_uuid(), id, family, departement, now() - interval '5 minutes',
+            'offered', 'r', 'watch', 4, family || '@1', 'node-0-1', host
+        FROM desks
+        ORDER BY id
+        LIMIT 5"""
+    )
+    connection.execute("UPDATE watch_planner SET planned_until = now() + interval '1 minute'")
+    connection.execute("UPDATE watch_totals SET planned = 70, dropped = 20 WHERE reason = 'release'")
+    connection.execute(
+        """INSERT INTO watch_states
+        SELECT id, 'x', 'Europe/Paris', now(), now(), now(), 300, 6,
+            ARRAY(SELECT CASE WHEN hour % 24 = 9 THEN 0.5 ELSE 0.01 END FROM generate_series(0, 167) AS hour),
+            '[{"kind": "daily", "weekdays": [1, 2, 3, 4, 5], "local_time": "09:00:00", "minutes_of_hour": [],
+               "spread_minutes": 3, "usual_length_minutes": 12, "confidence": 0.8, "since": "2026-03-02",
+               "evidence": 40}]'
+        FROM desks"""
+    )
+    connection.execute(
         """INSERT INTO catalogue_versions (version, program, folder, synced_at, desks)
         VALUES (repeat('a', 64), '0.1', 'data', now() - interval '2 days', 400)"""
     )

@@ -235,30 +235,48 @@ COMMENT ON COLUMN release_hours.weekday IS '1 = Monday … 7 = Sunday.';
 CREATE VIEW host_watch AS
 SELECT
     hosts.host,
-    coalesce(seen.visits_today, 0) AS visits_today,
-    coalesce(seen.watch_today, 0) AS watch_today,
-    coalesce(seen.visits_week, 0) AS visits_week,
-    coalesce(seen.watch_week, 0) AS watch_week,
+    coalesce(seen.visits_today, 0)::bigint AS visits_today,
+    coalesce(seen.watch_today, 0)::bigint AS watch_today,
+    coalesce(seen.visits_week, 0)::bigint AS visits_week,
+    coalesce(seen.watch_week, 0)::bigint AS watch_week,
+    coalesce(seen.offered_week, 0)::bigint AS offered_week,
+    coalesce(seen.watch_offered_week, 0)::bigint AS watch_offered_week,
     watch_rests.why AS rests
 FROM hosts
 LEFT JOIN watch_rests ON watch_rests.host = hosts.host
 LEFT JOIN (
     SELECT
         desks.host,
-        sum(days.probes) FILTER (WHERE days.day = today.day) AS visits_today,
-        sum(days.probes) FILTER (WHERE days.day = today.day AND days.purpose = 'watch') AS watch_today,
-        sum(days.probes) AS visits_week,
-        sum(days.probes) FILTER (WHERE days.purpose = 'watch') AS watch_week
-    FROM daily_outcomes AS days
-    JOIN desks ON desks.id = days.desk_id
+        sum(days.visits_today) AS visits_today,
+        sum(days.watch_today) AS watch_today,
+        sum(days.visits_week) AS visits_week,
+        sum(days.watch_week) AS watch_week,
+        sum(days.offered_week) AS offered_week,
+        sum(days.watch_offered_week) AS watch_offered_week
+    FROM desks
     JOIN departements ON departements.code = desks.departement
     CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE departements.timezone)::date AS day) AS today
-    WHERE days.counter_key IS NULL AND days.purpose IN ('baseline', 'watch')
-        AND days.day > today.day - 7 AND days.day >= (now() AT TIME ZONE 'UTC')::date - 8
+    CROSS JOIN LATERAL (
+        SELECT
+            sum(daily_outcomes.probes) FILTER (WHERE daily_outcomes.day = today.day) AS visits_today,
+            sum(daily_outcomes.probes)
+                FILTER (WHERE daily_outcomes.day = today.day AND daily_outcomes.purpose = 'watch') AS watch_today,
+            sum(daily_outcomes.probes) AS visits_week,
+            sum(daily_outcomes.probes) FILTER (WHERE daily_outcomes.purpose = 'watch') AS watch_week,
+            sum(daily_outcomes.probes) FILTER (WHERE daily_outcomes.outcome = 'offered') AS offered_week,
+            sum(daily_outcomes.probes)
+                FILTER (WHERE daily_outcomes.outcome = 'offered' AND daily_outcomes.purpose = 'watch')
+                AS watch_offered_week
+        FROM daily_outcomes
+        WHERE daily_outcomes.desk_id = desks.id
+            AND daily_outcomes.day > today.day - 7
+            AND daily_outcomes.counter_key IS NULL
+            AND daily_outcomes.purpose IN ('baseline', 'watch')
+    ) AS days
     GROUP BY desks.host
 ) AS seen ON seen.host = hosts.host;
 COMMENT ON VIEW host_watch IS
-    'Each host: its visits of today and of the last 7 days of its desks'' zones, how many were watch probes, and why the watch rests there.';
+    'Each host: its visits of today and of the last 7 days of its desks'' zones, how many were watch probes and saw a slot, and why the watch rests there.';
 COMMENT ON COLUMN host_watch.rests IS 'forbidden, paused, refused or failing, as in watch_rests; null: it does not rest.';
 
 GRANT SELECT ON
