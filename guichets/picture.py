@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 import html
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
 
 from playwright.sync_api import Browser, Error, Request, Route, sync_playwright
 
 from guichets.browser import CUT_OFF, LONGEST, WIDTH, wants_sandbox
 from guichets.errors import GuichetsError
+from guichets.shown import Part
 
 PATIENCE_MS = 30_000
 
@@ -35,19 +37,8 @@ img {{ display: block; width: {width}px }}
 </style><body><header><h1>{title}</h1><dl>{rows}</dl>{warnings}</header><img src="{image}"></body></html>"""
 
 
-Result = TypeVar("Result")
-
-
 class PictureFailed(GuichetsError):
     """Chromium could not be started, or could not draw the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Something the page refers to that is archived too: a style sheet, an image."""
-
-    body: bytes
-    content_type: str
 
 
 @dataclass
@@ -56,6 +47,54 @@ class Missing:
 
     styles: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+
+
+class Drawing:
+    """One Chromium for as many pictures as are wanted: starting it takes longer than drawing a page.
+
+    Raises PictureFailed when it cannot be started.
+    """
+
+    def __init__(self, browser: Path) -> None:
+        self._path = browser
+
+    def __enter__(self) -> Drawing:
+        self._playwright = sync_playwright().start()
+        try:
+            self._chromium = self._playwright.chromium.launch(
+                executable_path=self._path, chromium_sandbox=wants_sandbox(), args=list(CUT_OFF)
+            )
+        except Error as error:
+            self._playwright.stop()
+            raise self._failed(error) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._chromium.close()
+        except Error:
+            pass  # it died; what it drew was handed over already
+        finally:
+            self._playwright.stop()
+
+    def shoot(self, page: Part, url: str, parts: Mapping[str, Part]) -> tuple[bytes, Missing]:
+        """The page alone as PNG, and what was missing. Raises PictureFailed."""
+        try:
+            return _shoot(self._chromium, page, url, parts)
+        except Error as error:
+            raise self._failed(error) from None
+
+    def caption(self, image: bytes, title: str, rows: Sequence[tuple[str, str]], missing: Missing) -> bytes:
+        """The picture of a page under its caption, of which ``rows`` are part. Raises PictureFailed."""
+        try:
+            return _shoot_captioned(self._chromium, image, title, rows, warnings_of(missing, image))
+        except Error as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: Error) -> PictureFailed:
+        return PictureFailed(f"{self._path}: {error.message.strip().splitlines()[0]}")
 
 
 def draw(
@@ -67,34 +106,16 @@ def draw(
     parts: Mapping[str, Part],
     browser: Path,
 ) -> tuple[bytes, Missing]:
-    """The picture as PNG, and what was missing; ``rows`` are the caption's. Raises PictureFailed."""
-
-    def work(chromium: Browser) -> tuple[bytes, Missing]:
-        image, missing = _shoot(chromium, page, url, parts)
-        return _shoot_captioned(chromium, image, title, rows, _warnings(missing, image)), missing
-
-    return _with_browser(browser, work)
+    """One picture under its caption as PNG, and what was missing. Raises PictureFailed."""
+    with Drawing(browser) as drawing:
+        image, missing = drawing.shoot(page, url, parts)
+        return drawing.caption(image, title, rows, missing), missing
 
 
 def draw_captioned(image: bytes, *, title: str, rows: Sequence[tuple[str, str]], browser: Path) -> bytes:
     """A screenshot taken during the visit, as it is, under the same caption. Raises PictureFailed."""
-    return _with_browser(
-        browser, lambda chromium: _shoot_captioned(chromium, image, title, rows, _warnings(Missing(), image))
-    )
-
-
-def _with_browser(browser: Path, work: Callable[[Browser], Result]) -> Result:
-    try:
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(
-                executable_path=browser, chromium_sandbox=wants_sandbox(), args=list(CUT_OFF)
-            )
-            try:
-                return work(chromium)
-            finally:
-                chromium.close()
-    except Error as error:
-        raise PictureFailed(f"{browser}: {error.message.strip().splitlines()[0]}") from None
+    with Drawing(browser) as drawing:
+        return drawing.caption(image, title, rows, Missing())
 
 
 def _shoot(chromium: Browser, page: Part, url: str, parts: Mapping[str, Part]) -> tuple[bytes, Missing]:
@@ -124,30 +145,32 @@ def _shoot(chromium: Browser, page: Part, url: str, parts: Mapping[str, Part]) -
         locale="fr-FR",
         timezone_id="Europe/Paris",
     )
-    tab = context.new_page()
-    tab.route("**/*", answer)
-    tab.goto(url, wait_until="load", timeout=PATIENCE_MS)
-    return _screenshot(tab), missing
+    with closing(context):
+        tab = context.new_page()
+        tab.route("**/*", answer)
+        tab.goto(url, wait_until="load", timeout=PATIENCE_MS)
+        return _screenshot(tab), missing
 
 
 def _shoot_captioned(
     chromium: Browser, image: bytes, title: str, rows: Sequence[tuple[str, str]], warnings: Sequence[str]
 ) -> bytes:
     context = chromium.new_context(viewport={"width": WIDTH, "height": 768}, java_script_enabled=False)
-    tab = context.new_page()
-    tab.route("**/*", lambda route: route.abort())
-    tab.set_content(
-        _CAPTION.format(
-            width=WIDTH,
-            title=html.escape(title),
-            rows="".join(_row(word, value) for word, value in rows),
-            warnings="".join(f"<p>{html.escape(warning)}</p>" for warning in warnings),
-            image="data:image/png;base64," + base64.b64encode(image).decode("ascii"),
-        ),
-        wait_until="load",
-        timeout=PATIENCE_MS,
-    )
-    return _screenshot(tab, LONGEST + 2000)
+    with closing(context):
+        tab = context.new_page()
+        tab.route("**/*", lambda route: route.abort())
+        tab.set_content(
+            _CAPTION.format(
+                width=WIDTH,
+                title=html.escape(title),
+                rows="".join(_row(word, value) for word, value in rows),
+                warnings="".join(f"<p>{html.escape(warning)}</p>" for warning in warnings),
+                image="data:image/png;base64," + base64.b64encode(image).decode("ascii"),
+            ),
+            wait_until="load",
+            timeout=PATIENCE_MS,
+        )
+        return _screenshot(tab, LONGEST + 2000)
 
 
 def _row(word: str, value: str) -> str:
@@ -167,7 +190,8 @@ def _screenshot(tab: object, longest: int = LONGEST) -> bytes:
     )
 
 
-def _warnings(missing: Missing, image: bytes) -> list[str]:
+def warnings_of(missing: Missing, image: bytes) -> list[str]:
+    """What a reader of the picture must know: what the archive did not hold, what was cut."""
     said = []
     if missing.styles:
         count = len(set(missing.styles))

@@ -86,7 +86,7 @@ def read_observation(observation: str) -> dict[str, Any]:
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
-    from guichets.cli._picture import OUTCOMES, in_paris
+    from guichets.french import OUTCOMES, in_paris
 
     facts = [
         ("Observation", str(row["id"])),
@@ -117,8 +117,8 @@ def _show_part(
     *,
     raw: bool,
 ) -> None:
-    from guichets.cli._picture import in_paris
     from guichets.evidence import scrub_url
+    from guichets.french import in_paris
     from guichets.visit import SCREENSHOT, SHOWN
 
     url = part["url"] if raw else scrub_url(part["url"], family)

@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import typer
 
 if TYPE_CHECKING:
-    from guichets.evidence import ArchivedPage, ArchiveReader, EvidenceRef
-    from guichets.picture import Part
-
-RECORDS_LOOKED_AT = 400  # after the page, for its style sheets and images
-DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
-MONTHS = (
-    *("janvier", "février", "mars", "avril", "mai", "juin"),
-    *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
-)
-OUTCOMES = {
-    "offered": "des rendez-vous sont proposés",
-    "none": "aucun rendez-vous proposé",
-    "open": "demandes acceptées, sans indication de créneau",
-    "closed": "fermé par l'administration",
-    "moved": "démarche déplacée ailleurs",
-    "captcha": "contrôle anti-robot avant la réponse",
-    "blocked": "visite refusée",
-    "overloaded": "service en panne ou surchargé",
-    "unreachable": "site injoignable",
-    "gone": "page disparue",
-    "unrecognised": "page non reconnue",
-    "observer_fault": "défaillance de notre côté",
-}
-_PARIS = ZoneInfo("Europe/Paris")
+    from guichets.evidence import ArchivedPage, EvidenceRef
 
 
 def picture(
@@ -53,7 +28,9 @@ def picture(
     from guichets.errors import ArgumentError
     from guichets.evidence import ArchiveReader, scrub_url
     from guichets.export import open_destination
+    from guichets.french import OUTCOMES, in_paris
     from guichets.picture import draw, draw_captioned
+    from guichets.shown import parts_of, shown_page
     from guichets.visit import SCREENSHOT
 
     row = _read_observation(observation)
@@ -83,11 +60,11 @@ def picture(
             stream.write(draw_captioned(archived.body(), title=title, rows=rows, browser=browser))
             return
         png, missing = draw(
-            _shown(archived, row["family"]),
+            shown_page(archived, row["family"]),
             archived.url,
             title=title,
             rows=rows,
-            parts=_parts(reader, ref, archived),
+            parts=parts_of(reader, configuration.home(), ref, archived),
             browser=browser,
         )
         stream.write(png)
@@ -140,56 +117,3 @@ def _ref(part: dict[str, Any], observation: str) -> EvidenceRef:
         raise ArgumentError(f"observation {observation}: its page was not archived")
     names = ("file", "offset", "length", "sha256", "record_id", "digest")
     return EvidenceRef(**{name: part[name] for name in names})
-
-
-def _shown(archived: ArchivedPage, family: str) -> Part:
-    """The page as it may be shown: text without sessions, tokens and slot handles."""
-    from guichets.evidence import scrub_html
-    from guichets.page import Page
-    from guichets.picture import Part
-    from guichets.visit import read_headers
-
-    page = Page(
-        url=archived.url,
-        status=archived.status,
-        headers=read_headers(archived.headers),
-        body=archived.body(),
-    )
-    text = scrub_html(page.text, family, headers=archived.headers, url=archived.url)
-    kind = page.media_type or "text/html"
-    if kind not in {"text/html", "application/xhtml+xml"}:
-        kind = "text/plain"  # data is shown as it is written; nothing else is what a desk answers with
-    return Part(text.encode("utf-8", "replace"), f"{kind}; charset=utf-8")
-
-
-def _parts(reader: ArchiveReader, ref: EvidenceRef, archived: ArchivedPage) -> dict[str, Part]:
-    """What was archived after the page on its host in the same visit, by address."""
-    from itertools import islice
-
-    from guichets import configuration
-    from guichets.evidence.decoding import header_values
-    from guichets.evidence.errors import ArchiveError
-    from guichets.evidence.layout import resolve
-    from guichets.evidence.tombstone import present_place
-    from guichets.picture import Part
-
-    found: dict[str, Part] = {}
-    path, offset = present_place(resolve(configuration.home(), ref.file), ref.offset)
-    try:
-        for _, _, other in islice(reader.pages(path, start=offset), RECORDS_LOOKED_AT):
-            kind = b"".join(header_values(other.headers, b"content-type")).decode("latin-1")
-            is_near = abs((other.started_at - archived.started_at).total_seconds()) < 3600
-            if is_near and other.status == 200 and kind.startswith(("text/css", "image/", "font/")):
-                found.setdefault(other.url, Part(other.body(), kind))
-    except (ArchiveError, OSError):
-        pass  # the page itself was checked; what cannot be read of the rest counts as not archived
-    return found
-
-
-def in_paris(instant: datetime) -> str:
-    local = instant.astimezone(_PARIS)
-    first = "1er" if local.day == 1 else str(local.day)
-    return (
-        f"{DAYS[local.weekday()]} {first} {MONTHS[local.month - 1]} {local.year} à {local:%H:%M:%S} "
-        f"(heure de Paris, UTC{local:%z})"
-    )

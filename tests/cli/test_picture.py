@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from guichets import browser
-from guichets.cli._picture import in_paris
 from guichets.evidence import ArchiveWriter, Exchange
+from guichets.french import in_paris
 from tests.crawl_fixtures import write_desks
 from tests.database_fixtures import Database
 
