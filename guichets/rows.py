@@ -70,6 +70,11 @@ def row_digest(record: Mapping[str, Any]) -> str:
     ``record``: columns by name, as text or as psycopg gives them, and ``slots``. Without facts the hash is
     that of the rows made before there were any, so that old archives verify.
     """
+    return hashlib.sha256(row_text(record).encode()).hexdigest()
+
+
+def row_text(record: Mapping[str, Any]) -> str:
+    """The row as the one text whose hash its archived note holds."""
     facts: dict[str, Any] = {column: _plain(record[column]) for column in COLUMNS if column != "facts"}
     for name in _INSTANTS:
         facts[name] = _utc(record[name])
@@ -80,8 +85,7 @@ def row_digest(record: Mapping[str, Any]) -> str:
         facts["facts"] = json.loads(told) if isinstance(told, str) else told
     # by instant: the table keeps one row for each
     facts["slots"] = sorted({_utc(starts): has_time for starts, has_time in record["slots"]}.items())
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"))
 
 
 def note_of(record: Mapping[str, Any]) -> Note:

@@ -35,16 +35,32 @@ def merkle_root(leaves: Iterable[bytes]) -> bytes:
     return value
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The hashes that lead from one leaf to the root, nearest first; IndexError for no such leaf."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"leaf {index} of a tree of {len(leaves)}")
-    if len(leaves) == 1:
-        return []
-    half = _largest_power_of_two_below(len(leaves))
-    if index < half:
-        return [*inclusion_proof(leaves[:half], index), merkle_root(leaves[half:])]
-    return [*inclusion_proof(leaves[half:], index - half), merkle_root(leaves[:half])]
+class MerkleTree:
+    """A whole tree kept in memory, for many proofs of the same day: each then costs its own length."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels: list[list[bytes]] = [list(leaves)]
+        while len(self._levels[-1]) > 1:
+            below = self._levels[-1]
+            above = [node_hash(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)]
+            if len(below) % 2:
+                above.append(below[-1])  # no sibling: it stands for itself one level higher
+            self._levels.append(above)
+
+    @property
+    def root(self) -> bytes:
+        return self._levels[-1][0] if self._levels[0] else EMPTY_ROOT
+
+    def proof(self, index: int) -> list[bytes]:
+        """The hashes that lead from one leaf to the root, nearest first; IndexError for no such leaf."""
+        if not 0 <= index < len(self._levels[0]):
+            raise IndexError(f"leaf {index} of a tree of {len(self._levels[0])}")
+        path = []
+        for level in self._levels[:-1]:
+            if index ^ 1 < len(level):
+                path.append(level[index ^ 1])
+            index >>= 1
+        return path
 
 
 def root_from_proof(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:
@@ -65,7 +81,3 @@ def root_from_proof(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) 
         position >>= 1
         last >>= 1
     return value if last == 0 else None
-
-
-def _largest_power_of_two_below(size: int) -> int:
-    return 1 << (size - 1).bit_length() - 1

@@ -27,7 +27,7 @@ from guichets.evidence.layout import (
     relative_name,
     resolve,
 )
-from guichets.evidence.merkle import inclusion_proof, merkle_root
+from guichets.evidence.merkle import MerkleTree, merkle_root
 from guichets.evidence.record_list import leaf_of, leaves_of, read_list, scan_entries, write_list, write_whole
 from guichets.evidence.repair import is_open
 
@@ -141,24 +141,46 @@ def seal_until(home: Path, now: datetime) -> list[Seal]:
 
 def prove(home: Path, ref: EvidenceRef) -> InclusionProof:
     """The proof that a record is under its day's seal; SealError when the day is not sealed."""
-    path = resolve(home, ref.file)
-    day = date.fromisoformat("-".join(path.parent.parts[-3:]))
+    day = day_of(home, ref.file)
     seal = next((seal for seal in read_seals(home) if seal.day == day), None)
     if seal is None:
         raise SealError(f"{day}: not sealed yet")
-    leaves: list[bytes] = []
-    index = None
-    for file in sealed_files(home, day):
-        for entry in read_list(file):
-            if file == path and entry.offset == ref.offset and entry.digest == ref.digest:
-                index = len(leaves)
-            leaves.append(leaf_of(relative_name(home, file), entry))
-    if index is None or merkle_root(leaves).hex() != seal.root:
-        raise SealError(
-            f"{ref.file}@{ref.offset}: not under the seal of {day}; run `guichets evidence verify`"
-        )
-    proof = tuple(step.hex() for step in inclusion_proof(leaves, index))
-    return InclusionProof(day, index, len(leaves), proof, seal.root)
+    return DayTree(home, seal).prove(ref)
+
+
+def day_of(home: Path, file: str) -> date:
+    """The UTC day an archive file belongs to, from its path as references have it."""
+    return date.fromisoformat("-".join(resolve(home, file).parent.parts[-3:]))
+
+
+class DayTree:
+    """The records of one sealed day as a tree, for as many proofs as are wanted.
+
+    Raises SealError when a list of the day cannot be read.
+    """
+
+    def __init__(self, home: Path, seal: Seal) -> None:
+        self._seal = seal
+        self._places: dict[tuple[str, int, str], int] = {}
+        leaves: list[bytes] = []
+        for file in sealed_files(home, seal.day):
+            relative = relative_name(home, file)
+            for entry in read_list(file):
+                self._places[relative, entry.offset, entry.digest] = len(leaves)
+                leaves.append(leaf_of(relative, entry))
+        self._tree = MerkleTree(leaves)
+        self._is_sealed = self._tree.root.hex() == seal.root
+
+    def prove(self, ref: EvidenceRef) -> InclusionProof:
+        """Raises SealError for a record that is not under the seal."""
+        index = self._places.get((ref.file, ref.offset, ref.digest))
+        if index is None or not self._is_sealed:
+            raise SealError(
+                f"{ref.file}@{ref.offset}: not under the seal of {self._seal.day}; "
+                "run `guichets evidence verify`"
+            )
+        path = tuple(step.hex() for step in self._tree.proof(index))
+        return InclusionProof(self._seal.day, index, len(self._places), path, self._seal.root)
 
 
 def sealed_files(home: Path, day: date) -> list[Path]:

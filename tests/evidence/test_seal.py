@@ -26,7 +26,7 @@ from guichets.evidence.layout import (
 )
 from guichets.evidence.merkle import (
     EMPTY_ROOT,
-    inclusion_proof,
+    MerkleTree,
     leaf_hash,
     merkle_root,
     node_hash,
@@ -371,7 +371,8 @@ def test_every_leaf_is_proved_and_no_other(size: int, data: st.DataObject) -> No
     root = merkle_root(leaves)
     assert root == naive_root(leaves)
     index = data.draw(st.integers(0, size - 1))
-    proof = inclusion_proof(leaves, index)
+    proof = MerkleTree(leaves).proof(index)
+    assert MerkleTree(leaves).root == merkle_root(leaves)
     assert root_from_proof(leaves[index], index, size, proof) == root
     other = data.draw(st.integers(0, size - 1).filter(lambda n: n != index)) if size > 1 else None
     if other is not None:
