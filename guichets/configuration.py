@@ -341,6 +341,14 @@ SETTINGS: tuple[Setting, ...] = (
         environment=True,
     ),
     Setting(
+        "GUICHETS_SIGNING_KEY",
+        "",
+        "",
+        str.strip,
+        "PEM file of a key (ECDSA, curve P-384) that signs the archive.wacz of a constat; unset, none is signed.",
+        environment=True,
+    ),
+    Setting(
         "GUICHETS_PUBLICATION_DELAY",
         48.0,
         "hours",

@@ -14,6 +14,7 @@ from guichets import __version__
 from guichets.cli import (
     archive,
     catalogue,
+    constat,
     contribute,
     db,
     demo,
@@ -47,6 +48,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(schedule.app, name="schedule")
+app.command()(constat.constat)
 app.command()(demo.demo)
 app.command()(export.export)
 app.command()(exporter.exporter)

@@ -18,7 +18,7 @@ from guichets.french import PARIS
 
 LEAST_WEEKS = 2
 LEAST_APART = timedelta(days=7)
-"""Four captures over five days were not enough; from a Thursday to a Monday they lie in two calendar weeks."""
+"""Four captures over five days were not enough, and may lie in two calendar weeks: Thursday to Monday."""
 
 
 class Verdict(StrEnum):
@@ -91,15 +91,11 @@ def judge(weeks: Sequence[WeekSeen]) -> Judgement:
     offering = [week for week in weeks if week.offers]
     first = min((week.first_without for week in without if week.first_without), default=None)
     last = max((week.last_without for week in without if week.last_without), default=None)
-    is_met = (
-        len(without) >= LEAST_WEEKS and first is not None and last is not None and last - first >= LEAST_APART
-    )
-    if not is_met:
-        verdict = Verdict.NOT_MET
-    else:
-        verdict = Verdict.MET_IN_SOME_WEEKS if offering else Verdict.MET
+    apart = last - first if first and last else timedelta()
+    is_met = len(without) >= LEAST_WEEKS and apart >= LEAST_APART
+    met = Verdict.MET_IN_SOME_WEEKS if offering else Verdict.MET
     return Judgement(
-        verdict=verdict,
+        verdict=met if is_met else Verdict.NOT_MET,
         weeks_without=tuple(week.monday for week in without),
         weeks_with_offer=tuple(week.monday for week in offering),
         attempts=sum(week.without for week in without),

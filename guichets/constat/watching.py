@@ -12,7 +12,7 @@ from guichets.constat.attempts import Attempt, Column, Days
 from guichets.constat.criterion import monday_of
 
 LONGEST_PAUSE = timedelta(hours=12)
-"""Longer without an attempt of ours is a gap. The schedule asks for one an hour by day, one in three at night."""
+"""Longer without an attempt of ours is a gap. The schedule wants one an hour by day, every three at night."""
 
 LONGEST_BLIND = timedelta(days=3)
 """A time without an offer is broken off where nobody looked for longer, as in the published figures."""

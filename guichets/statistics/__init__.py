@@ -5,10 +5,11 @@ from guichets.statistics.observatory import (
     Observatory,
     Rules,
     bring_up_to_date,
+    read_days_between,
     read_observatory,
     rules_in_force,
 )
-from guichets.statistics.periods import Quarter, read_quarter
+from guichets.statistics.periods import Quarter, Span, read_quarter
 from guichets.statistics.quarters import QuarterReport, Reports
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "QuarterReport",
     "Reports",
     "Rules",
+    "Span",
     "Statement",
     "bring_up_to_date",
+    "read_days_between",
     "read_observatory",
     "read_quarter",
     "rules_in_force",

@@ -5,7 +5,7 @@ The site and the open data have no other source.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -152,14 +152,31 @@ def read_observatory(connection: psycopg.Connection[Any]) -> Observatory:
         )
 
 
+def read_days_between(
+    connection: psycopg.Connection[Any], first: date, last: date
+) -> dict[str, list[DeskDay]]:
+    """What was counted of each desk on its local days of a period; ``connection``: the public role's."""
+    found: dict[str, list[DeskDay]] = {}
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(QUERIES["desk_days_between"], {"first": first, "last": last})
+        for desk_id, entry in _desk_days(cursor):
+            found.setdefault(desk_id, []).append(entry)
+    return found
+
+
 def _read_days(connection: psycopg.Connection[Any], desks: Mapping[str, DeskFacts]) -> None:
-    """Hundreds of thousands of rows: in binary, and without a dictionary each."""
     with connection.cursor(binary=True) as cursor:
         cursor.execute(QUERIES["desk_days"])
-        for desk_id, day, *numbers, gaps in cursor:
-            counts = Counts(*numbers)
-            counts.gap_minutes = tuple(gaps or ())
-            desks[desk_id].days.append(DeskDay(day, counts))
+        for desk_id, entry in _desk_days(cursor):
+            desks[desk_id].days.append(entry)
+
+
+def _desk_days(cursor: psycopg.Cursor[Any]) -> Iterator[tuple[str, DeskDay]]:
+    """Hundreds of thousands of rows: in binary, and without a dictionary each."""
+    for desk_id, day, *numbers, gaps in cursor:
+        counts = Counts(*numbers)
+        counts.gap_minutes = tuple(gaps or ())
+        yield desk_id, DeskDay(day, counts)
 
 
 def months_of(quarter: Quarter) -> tuple[date, date, date]:

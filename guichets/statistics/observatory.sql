@@ -24,6 +24,16 @@ SELECT
 FROM public_data.desk_days
 ORDER BY desk_id, day
 
+-- desk_days_between --
+-- The same of some days.
+SELECT
+    desk_id, day, slots_due, observed, offered, "none", closed, open, moved, captcha, blocked, overloaded, unreachable,
+    gone, unrecognised, rated_night, offered_night, tried_human, offered_human, pairs_day, pairs_edge, pairs_night,
+    gap_minutes
+FROM public_data.desk_days
+WHERE day BETWEEN %(first)s AND %(last)s
+ORDER BY desk_id, day
+
 -- desk_delays --
 SELECT desk_id, month, days, firsts, seconds FROM public_data.desk_delays ORDER BY desk_id, month, days
 

@@ -88,7 +88,18 @@ class Week:
         return self.first + timedelta(days=6)
 
 
-Period = Quarter | Month | Week
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Any days somebody asks for, both included, by the local days of each desk."""
+
+    first: date
+    last: date
+
+    def __str__(self) -> str:
+        return f"{self.first}/{self.last}"
+
+
+Period = Quarter | Month | Week | Span
 
 
 def block_of(day: date, first: date, last: date) -> int:
