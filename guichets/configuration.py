@@ -345,7 +345,8 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "",
         str.strip,
-        "PEM file of a key (ECDSA, curve P-384) that signs the archive.wacz of a constat; unset, none is signed.",
+        "PEM file of a key (ECDSA, curve P-384) that signs the archive.wacz of a constat; unset, none is "
+        "signed.",
         environment=True,
     ),
     Setting(

@@ -21,6 +21,7 @@ from guichets.browser import CUT_OFF, LONGEST, WIDTH, wants_sandbox
 from guichets.errors import GuichetsError
 from guichets.shown import Part
 
+HEIGHT = 768  # of the window; a shorter page is drawn on so much white
 PATIENCE_MS = 30_000
 
 _CAPTION = """<!DOCTYPE html><html lang="fr"><meta charset="utf-8"><style>
@@ -79,10 +80,12 @@ class Drawing:
         finally:
             self._playwright.stop()
 
-    def shoot(self, page: Part, url: str, parts: Mapping[str, Part]) -> tuple[bytes, Missing]:
-        """The page alone as PNG, and what was missing. Raises PictureFailed."""
+    def shoot(
+        self, page: Part, url: str, parts: Mapping[str, Part], *, height: int = HEIGHT
+    ) -> tuple[bytes, Missing]:
+        """The page alone as PNG, ``height`` pixels high at least; what was missing. Raises PictureFailed."""
         try:
-            return _shoot(self._chromium, page, url, parts)
+            return _shoot(self._chromium, page, url, parts, height)
         except Error as error:
             raise self._failed(error) from None
 
@@ -118,7 +121,9 @@ def draw_captioned(image: bytes, *, title: str, rows: Sequence[tuple[str, str]],
         return drawing.caption(image, title, rows, Missing())
 
 
-def _shoot(chromium: Browser, page: Part, url: str, parts: Mapping[str, Part]) -> tuple[bytes, Missing]:
+def _shoot(
+    chromium: Browser, page: Part, url: str, parts: Mapping[str, Part], height: int
+) -> tuple[bytes, Missing]:
     missing = Missing()
     is_shown = False
 
@@ -138,7 +143,7 @@ def _shoot(chromium: Browser, page: Part, url: str, parts: Mapping[str, Part]) -
             route.abort()
 
     context = chromium.new_context(
-        viewport={"width": WIDTH, "height": 768},
+        viewport={"width": WIDTH, "height": height},
         java_script_enabled=False,
         service_workers="block",
         accept_downloads=False,
@@ -155,7 +160,7 @@ def _shoot(chromium: Browser, page: Part, url: str, parts: Mapping[str, Part]) -
 def _shoot_captioned(
     chromium: Browser, image: bytes, title: str, rows: Sequence[tuple[str, str]], warnings: Sequence[str]
 ) -> bytes:
-    context = chromium.new_context(viewport={"width": WIDTH, "height": 768}, java_script_enabled=False)
+    context = chromium.new_context(viewport={"width": WIDTH, "height": HEIGHT}, java_script_enabled=False)
     with closing(context):
         tab = context.new_page()
         tab.route("**/*", lambda route: route.abort())

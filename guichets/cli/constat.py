@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from guichets.clock import SystemClock
 
 if TYPE_CHECKING:
     from guichets.constat import Built, Order
+    from guichets.constat.attempts import Days
     from guichets.constat.build import Progress
     from guichets.constat.comparison import Compared
     from guichets.constat.gather import Gathered
@@ -63,7 +64,7 @@ def _make(
     from guichets import configuration
     from guichets.browser import BrowserNotFound, find_browser
     from guichets.cli._families import load_families
-    from guichets.constat import Order, build_constat, check_free, read_days, read_key
+    from guichets.constat import Order, build_constat, check_free, last_day_told, read_days, read_key
     from guichets.errors import ArgumentError
 
     now = SystemClock().now().replace(microsecond=0)
@@ -77,7 +78,7 @@ def _make(
     except BrowserNotFound as problem:
         no_browser = str(problem)
     with _progress() as progress:
-        gathered, comparison = _read(desk, counter, days, progress)
+        gathered, comparison = _read(desk, counter, days, last_day_told(now, _delay()), progress)
         family = load_families().get(gathered.desk.family)
         if family is None:
             raise ArgumentError(
@@ -98,7 +99,9 @@ def _make(
     _tell(built, order)
 
 
-def _read(desk: str, counter: str | None, days: Any, progress: Progress) -> tuple[Gathered, list[Compared]]:
+def _read(
+    desk: str, counter: str | None, days: Days, latest: date, progress: Progress
+) -> tuple[Gathered, list[Compared]]:
     from guichets.cli._session import open_session
     from guichets.constat import compare, gather
     from guichets.statistics import bring_up_to_date, rules_in_force
@@ -106,7 +109,7 @@ def _read(desk: str, counter: str | None, days: Any, progress: Progress) -> tupl
     progress("les observations", 0, 0)
     with open_session("reader") as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        gathered = gather(connection, desk, counter, days)
+        gathered = gather(connection, desk, counter, days, latest)
     progress("la comparaison", 0, 0)
     rules = rules_in_force()
     with open_session("writer") as connection:
@@ -142,14 +145,14 @@ def _show_list(first: str | None, last: str | None, departements: list[str] | No
 
     from guichets.cli._session import open_session
     from guichets.cli.catalogue import chosen_departements
-    from guichets.constat import Verdict, judge, last_day_told, read_days, weeks_of_desks
+    from guichets.constat import Verdict, judge, last_day_told, read_days, weeks_of_desks, whole_weeks
     from guichets.constat.wording import lasting
 
     now = SystemClock().now()
     latest = last_day_told(now, _delay())
     last = last or latest.isoformat()
     first = first or (latest - timedelta(days=7 * DEFAULT_WEEKS - 1)).isoformat()
-    days = read_days(first, last, now=now, delay=_delay())
+    days = whole_weeks(read_days(first, last, now=now, delay=_delay()), latest)
     chosen = chosen_departements("--departement", departements)
     with open_session("reader") as connection:
         found = [(row, judge(weeks)) for row, weeks in weeks_of_desks(connection, days, chosen)]

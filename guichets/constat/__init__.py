@@ -3,7 +3,7 @@
 from guichets.constat.build import Built, Order, build_constat
 from guichets.constat.comparison import compare
 from guichets.constat.criterion import Verdict, judge
-from guichets.constat.gather import gather, last_day_told, read_days, weeks_of_desks
+from guichets.constat.gather import gather, last_day_told, read_days, weeks_of_desks, whole_weeks
 from guichets.constat.package import check_free, zip_of
 from guichets.constat.wacz import read_key
 
@@ -20,5 +20,6 @@ __all__ = [
     "read_days",
     "read_key",
     "weeks_of_desks",
+    "whole_weeks",
     "zip_of",
 ]

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from guichets.catalogue import departements
 from guichets.constat.attempts import Attempt, Standing
 from guichets.constat.comparison import Compared
+from guichets.constat.contents import Contents
 from guichets.constat.criterion import judge, weeks_seen
-from guichets.constat.document import Contents, write_cover, write_pdf
+from guichets.constat.document import write_cover, write_pdf
 from guichets.constat.gather import Gathered
 from guichets.constat.package import COVER, REPORT, data_hash, drafting, hashes_of, publish, write_manifest
 from guichets.constat.pages import Choice, Shot, Showcase, draw_all, is_coming, list_of_pages, reading_copy
@@ -107,7 +108,7 @@ def build_constat(
             created=order.now,
             contact=order.contact,
             attempts=work.attempts,
-            judgement=judge(weeks_seen(work.attempts)),
+            judgement=judge(weeks_seen(work.attempts, gathered.offers_beside)),
             weeks=tallies_of(work.attempts, gathered.days, gaps),
             gaps=gaps,
             stretch=longest_without(work.attempts),
@@ -287,6 +288,11 @@ def _warnings(gathered: Gathered, work: _Work, no_pictures: str | None) -> list[
         said.append(
             f"Les pages de {work.kept_back} tentatives ne sont pas jointes : elles montrent des créneaux qui "
             "peuvent être encore libres."
+        )
+    if gathered.offers_beside:
+        said.append(
+            f"{len(gathered.offers_beside)} fois, une date a été vue hors de la période, dans une semaine "
+            "qu'elle entame : cette semaine n'est pas sans date."
         )
     if gathered.corrections:
         said.append(f"{len(gathered.corrections)} tentatives ont été relues : voir Corrections.")

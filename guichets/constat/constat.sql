@@ -65,6 +65,18 @@ FROM errata
 WHERE changes -> 'desks' ? %(desk)s::text
 ORDER BY at, id
 
+-- offers_beside --
+-- When dates were seen out of the period, in the calendar weeks that it cuts: such a week is not without a date.
+SELECT observed_at
+FROM observations_in_force
+WHERE desk_id = %(desk)s
+  AND counter_key IS NOT DISTINCT FROM %(counter)s::text
+  AND outcome = 'offered'
+  AND observed_at >= %(week_since)s
+  AND observed_at < %(week_until)s
+  AND NOT (observed_at >= %(since)s AND observed_at < %(until)s)
+ORDER BY observed_at
+
 -- weeks_of_desks --
 -- For every desk in the catalogue, its calendar weeks by what the site itself said; as the pure rule counts them,
 -- but for the archive, which is not looked into.

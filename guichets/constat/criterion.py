@@ -65,8 +65,12 @@ def monday_of(instant: datetime) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def weeks_seen(attempts: Iterable[Attempt]) -> list[WeekSeen]:
-    """Attempts by week, in order; weeks in which nothing of the two was seen are left out."""
+def weeks_seen(attempts: Iterable[Attempt], offers_beside: Iterable[datetime] = ()) -> list[WeekSeen]:
+    """Attempts by week, in order; weeks in which nothing of the two was seen are left out.
+
+    ``offers_beside``: when dates were seen out of the period, in the weeks that it cuts. Else who begins a
+    period the day after an offer would make a week without a date of it.
+    """
     found: dict[date, tuple[list[datetime], int]] = {}
     for attempt in attempts:
         monday = monday_of(attempt.at)
@@ -74,6 +78,10 @@ def weeks_seen(attempts: Iterable[Attempt]) -> list[WeekSeen]:
         if attempt.is_without_date:
             without.append(attempt.at)
         found[monday] = (without, offers + attempt.is_offer)
+    for instant in offers_beside:
+        monday = monday_of(instant)
+        without, offers = found.get(monday, ([], 0))
+        found[monday] = (without, offers + 1)
     return [
         WeekSeen(monday, len(without), offers, min(without, default=None), max(without, default=None))
         for monday, (without, offers) in sorted(found.items())

@@ -56,11 +56,19 @@ class Gathered:
     rows: Sequence[Row]  # in the order of time
     corrections: Sequence[Correction]
     errata: Sequence[Erratum]
+    offers_beside: Sequence[datetime]  # dates seen out of the period, in the calendar weeks it cuts
 
 
 def last_day_told(now: datetime, delay: timedelta) -> date:
     """The last day, by the clock of Paris, that has been over for the publication delay."""
     return (now - delay).astimezone(PARIS).date() - timedelta(days=1)
+
+
+def whole_weeks(days: Days, latest: date) -> Days:
+    """The calendar weeks the days lie in, from Monday to Sunday, up to the last day that may be told."""
+    first = days.first - timedelta(days=days.first.weekday())
+    last = days.last + timedelta(days=6 - days.last.weekday())
+    return Days(first, max(days.last, min(last, latest)))
 
 
 def read_days(first: str | None, last: str | None, *, now: datetime, delay: timedelta) -> Days:
@@ -85,8 +93,13 @@ def read_days(first: str | None, last: str | None, *, now: datetime, delay: time
     return days
 
 
-def gather(connection: psycopg.Connection[Any], desk_id: str, counter: str | None, days: Days) -> Gathered:
-    """Raises ArgumentError for an unknown desk or counter, and for a period in which nothing was observed."""
+def gather(
+    connection: psycopg.Connection[Any], desk_id: str, counter: str | None, days: Days, latest: date
+) -> Gathered:
+    """Raises ArgumentError for an unknown desk or counter, and for a period in which nothing was observed.
+
+    ``latest``: the last day that may be told.
+    """
     with connection.cursor(row_factory=dict_row) as cursor:
         desk = _read_desk(cursor, desk_id, counter)
         wanted = {"desk": desk_id, "counter": counter, "since": days.since, "until": days.until}
@@ -117,7 +130,12 @@ def gather(connection: psycopg.Connection[Any], desk_id: str, counter: str | Non
             for row in cursor.execute(QUERIES["errata"], wanted)
             if any(old in row["parser_from"] and new in row["parser_to"] for old, new in parsers)
         ]
-    return Gathered(desk, days, seen["first"], rows, corrections, errata)
+        whole = whole_weeks(days, latest)
+        beside = cursor.execute(
+            QUERIES["offers_beside"], {**wanted, "week_since": whole.since, "week_until": whole.until}
+        )
+        offers = [row["observed_at"].astimezone(UTC) for row in beside]
+    return Gathered(desk, days, seen["first"], rows, corrections, errata, offers)
 
 
 def weeks_of_desks(

@@ -25,6 +25,7 @@ from guichets.page import HTML, Page
 from guichets.shown import Part, page_of
 
 MOST_SHOTS = 80  # pages shown: a constat of 80 pictures is not read
+LEAST_HEIGHT = 160  # pixels of a picture: most of these pages are short
 NOT_GIVEN_OUT = frozenset(
     (b"content-length", b"content-encoding", b"transfer-encoding", b"content-type", b"connection")
 )
@@ -227,7 +228,9 @@ def draw_all(
     with Drawing(browser) as drawing:
         for shot in shots:
             if shot.name not in drawn:
-                image, missing = drawing.shoot(shot.part, shot.url, parts.get(shot.name, {}))
+                image, missing = drawing.shoot(
+                    shot.part, shot.url, parts.get(shot.name, {}), height=LEAST_HEIGHT
+                )
                 (folder / f"{shot.name}.png").write_bytes(image)
                 drawn[shot.name] = tuple(warnings_of(missing, image))
             progress()

@@ -38,7 +38,7 @@ RULE = (
     "reconnue ou une défaillance de notre côté n'en sont jamais ; une page donnée par une personne non plus.",
     "Semaine sans date : une semaine civile (du lundi au dimanche, heure de Paris) qui compte au moins une "
     "tentative sans date, et où aucune tentative, d'où qu'elle vienne, n'a vu de date. Une seule offre vue "
-    "dans la semaine suffit à l'écarter.",
+    "dans la semaine suffit à l'écarter, même un jour où la période n'avait pas commencé ou était finie.",
     "Le critère est rempli quand il y a au moins deux semaines sans date, et que sept jours au moins "
     "séparent la première et la dernière tentative sans date de ces semaines : quatre captures prises du "
     "jeudi au lundi touchent deux semaines civiles, et n'ont pas suffi.",
@@ -131,7 +131,7 @@ def verdict_sentence(judgement: Judgement) -> str:
     if judgement.verdict is Verdict.NOT_MET:
         told += " Il faut au moins deux semaines, et sept jours entre la première et la dernière tentative."
     if offering:
-        return f"{told} Des dates ont été vues au cours de {_weeks(len(offering))} de la période."
+        return f"{told} Des dates ont été vues au cours de {_weeks(len(offering))}."
     return f"{told} Aucune date n'a été vue de toute la période."
 
 
