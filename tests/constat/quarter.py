@@ -68,6 +68,8 @@ class Quarter:
     departement: str
     home: Path
     attempts: list[Truth] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    slots_due: int = 0
 
     def of(self, outcome: str) -> list[Truth]:
         return [one for one in self.attempts if one.outcome == outcome]
@@ -100,6 +102,12 @@ def make_quarter(
     connection.execute("UPDATE desks SET family = 'ezbooking' WHERE id = %s", [desk.desk.id])
     quarter = Quarter(desk.desk.id, desk.desk.departement, home)
     _visit_all(connection, desk, quarter, seed, gap, noise)
+    for recount in ("recompute_days", "recompute_sequences"):  # what was deleted is not noticed else
+        connection.execute(
+            f"""SELECT {recount}(array_agg(%(desk)s::text), array_agg(day::date))
+            FROM generate_series(%(first)s::timestamp, %(last)s, interval '1 day') AS day""",
+            {"desk": desk.desk.id, "first": first, "last": last},
+        )
     if seal:
         seal_until(home, datetime.combine(last + timedelta(days=3), time(), UTC))
     return quarter
@@ -115,6 +123,7 @@ def _visit_all(
 ) -> None:
     fate = Random(f"{seed}/quarter")
     slots = list(_slots(desk))
+    quarter.slots_due = len(slots)
     chosen = [
         (slot, at)
         for slot, at in zip(slots, instants_of(desk.desk.id, slots), strict=True)
@@ -141,6 +150,7 @@ def _visit_all(
                 rests_on=[part.record_id for part in observation.evidence[-1:] if part.record_id],
             )
             records.append(record)
+            quarter.observations.append(observation)
             visits.append((desk.desk.id, slot.starts_at, at, observation.probe, 1))
             sentence = SENTENCES.get(outcome, "[titre] " + site.titles if outcome == "offered" else None)
             quarter.attempts.append(Truth(observation.id, observation.observed_at, outcome, sentence))
