@@ -89,8 +89,9 @@ def build_constat(
         for shot in shots:
             (pages / f"{shot.name}.{shot.ending}").write_bytes(reading_copy(shot))
         (pages / "index.html").write_bytes(list_of_pages(shots, pictures, title))
-        seals = [seal for seal in finder.seals if seal.day <= gathered.days.until.date()]
-        proof_files = proofs.files(order.home, seals, gathered.days.until)
+        last_day = max(gathered.days.until.date(), proofs.last_day)
+        seals = [seal for seal in finder.seals if seal.day <= last_day]
+        proof_files = proofs.files(order.home, seals)
         for name, content in {
             **proof_files,
             "observations.csv": observations_csv(work.attempts),
@@ -100,7 +101,9 @@ def build_constat(
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
             (draft / name).write_bytes(content)
         progress("le document", 0, 1)
-        within = [seal for seal in seals if gathered.days.since.date() <= seal.day]
+        within = [
+            seal for seal in seals if gathered.days.since.date() <= seal.day <= gathered.days.until.date()
+        ]
         gaps = gaps_of(work.attempts, gathered.days)
         contents = Contents(
             desk=gathered.desk,

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 
 from guichets.constat.attempts import Attempt, Standing
@@ -83,6 +83,7 @@ class ProofFiles:
     _inclusions: list[str] = field(default_factory=list)
     _notes: bytearray = field(default_factory=bytearray)
     withheld: int = 0  # rows whose text is not given out
+    last_day: date = date.min  # UTC, of the notes: corrections and given pages are archived later
 
     def add(self, number: int, observation: str, proof: Proof, *, personal: bool, coming: bool) -> None:
         """``personal``: a person gave the page; ``coming``: the row tells of slots that may still be free."""
@@ -98,6 +99,8 @@ class ProofFiles:
         if proof.note is None:
             return
         inclusion = proof.inclusion
+        if inclusion is not None:
+            self.last_day = max(self.last_day, inclusion.day)
         self._inclusions.append(
             _line(
                 {
@@ -127,7 +130,7 @@ class ProofFiles:
             return "adresse avec un jeton de session"
         return None
 
-    def files(self, home: Path, seals: list[Seal], until: datetime) -> dict[str, bytes]:
+    def files(self, home: Path, seals: list[Seal]) -> dict[str, bytes]:
         """By name: rows, notes, inclusions, the chain of seals from the first day on, its time-stamps."""
         found = {
             f"{FOLDER}/lignes.jsonl": "".join(self._rows).encode(),
