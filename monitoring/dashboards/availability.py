@@ -300,6 +300,15 @@ def build() -> dashboard.Dashboard:
         )
         .with_row(dashboard.Row("Un guichet : $desk"))
         .with_panel(
+            kit.words(
+                "**Un constat pour le juge** sur la période choisie, jusqu'à 48 h de maintenant :\n\n"
+                "`guichets constat --desk ${desk:text} --from ${__from:date:YYYY-MM-DD} "
+                "--to ${__to:date:YYYY-MM-DD} --out constat-${desk:text}`\n\n"
+                "Les guichets où le critère de plusieurs semaines serait rempli : `guichets constat --list`.",
+                height=4,
+            )
+        )
+        .with_panel(
             kit.states(
                 "Ce que le guichet a répondu",
                 Sql(HISTORY),

@@ -1,6 +1,6 @@
 """All benches, one after the other."""
 
-from tests.bench import archive, crawl, monitoring, reading, replay, schedule, site, statistics
+from tests.bench import archive, constat, crawl, monitoring, reading, replay, schedule, site, statistics
 
 crawl.main()
 archive.main()
@@ -10,3 +10,4 @@ schedule.main()
 monitoring.main()
 statistics.main()
 site.main()
+constat.main()

@@ -304,7 +304,7 @@ def test_corrections_are_shown_with_what_was_read_before(
         connection.execute(
             """INSERT INTO errata (id, at, parser_from, parser_to, changes, note)
             VALUES (%s, %s, 'ezbooking@1', 'ezbooking@2',
-                jsonb_build_object('desks', jsonb_build_array(%s::text)), 'Un message nouveau était inconnu.')""",
+                jsonb_build_object('desks', jsonb_build_array(%s::text)), 'Un message était inconnu.')""",
             [new_probe_id(), applied, world.quarter.desk],
         )
     day = old.observed_at.date()
@@ -314,7 +314,7 @@ def test_corrections_are_shown_with_what_was_read_before(
     chapter = text[text.index("9. Corrections") : text.index("10. Ce que ce document")]
     assert "page non reconnue aucun rendez-vous proposé ezbooking@1 → ezbooking@2" in chapter
     assert "Erratum du mercredi 2 avril 2025 à 11:00:00 : ezbooking@1 → ezbooking@2." in chapter
-    assert "Un message nouveau était inconnu." in chapter
+    assert "Un message était inconnu." in chapter
     assert "aucun rendez-vous proposé · relu, voir Corrections" in text
     assert verify.main([str(made.zip)]) == 0
 
