@@ -97,10 +97,12 @@ class Crawler:
         """A whole crawl."""
         return self.finish(*self.start(family, settings=settings, **arguments))
 
-    def finish(self, process: subprocess.Popen[str], out: Path) -> CrawlResult:
+    def finish(
+        self, process: subprocess.Popen[str], out: Path, seconds: float = CRAWL_SECONDS
+    ) -> CrawlResult:
         """Wait for the end of a crawl that was started."""
         try:
-            log, _ = process.communicate(timeout=CRAWL_SECONDS)
+            log, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as late:
             process.kill()
             log, _ = process.communicate()

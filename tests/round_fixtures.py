@@ -31,7 +31,9 @@ class Round:
     tripwires: list[dict[str, Any]]
 
 
-def cast(box: RunningSandbox, manners_when_slow: Mapping[str, object] | None = None) -> None:
+def cast(
+    box: RunningSandbox, manners_when_slow: Mapping[str, object] | None = None, *, times: int = TIMES
+) -> None:
     """Pin every scene to desks. A scene that makes the crawl leave a host alone plays on its last desk."""
     names = [scene["name"] for scene in box.scenes() if scene["name"] != "life"]
     refusing = [name for name in names if is_refusing(name)]
@@ -42,8 +44,8 @@ def cast(box: RunningSandbox, manners_when_slow: Mapping[str, object] | None = N
     # host after host, so that no host has all the slow scenes, one after the other
     ranks = zip_longest(*(sorted(desks)[:-1] for desks in by_host.values()))
     firsts = [desk for rank in ranks for desk in rank if desk is not None]
-    pins = dict(zip(lasts, refusing * TIMES, strict=False))
-    pins |= dict(zip(firsts, [name for name in names if name not in refusing] * TIMES, strict=False))
+    pins = dict(zip(lasts, refusing * times, strict=False))
+    pins |= dict(zip(firsts, [name for name in names if name not in refusing] * times, strict=False))
     desks_of = defaultdict(list)
     for desk, name in pins.items():
         desks_of[name].append(desk)

@@ -172,7 +172,11 @@ def _slots(call: Call, play: Play) -> Answer:
         return Answer(json_reply({"error": "BAD_REQUEST"}, 400))
     situation = play.situation(desk, play.visit("", desk))
     (counter,) = situation.counters
-    value = {"daySlots": [_element(day, situation) for day in _days(situation, counter)]}
+    value = {
+        "configId": _config_id(desk),
+        "numberOfDay": asked.get("numberOfDay"),
+        "daySlots": [_element(day, situation) for day in _days(situation, counter)],
+    }
     return Answer(json_reply(value), desk, situation, Stage.ANSWER)
 
 
