@@ -378,7 +378,7 @@ def _planner(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
 
 
 def _resting(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
-    known = dict(rows)
+    known: dict[str, int] = dict(rows)
     for why in ("forbidden", "paused", "refused", "failing"):
         sheet.add("guichets_watch_hosts_resting", known.get(why, 0), why)
 
