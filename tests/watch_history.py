@@ -32,6 +32,7 @@ CROSS JOIN LATERAL (
     ) AS made (at)
 ) AS visit
 WHERE desks.id = %(desk)s
+    AND (NOT %(only_near)s OR mod(mod(visit.seconds_after + 1800, 86400) + 86400, 86400) < 4500)
 """
 
 
@@ -44,8 +45,12 @@ def seed_history(
     opens_at: datetime | None = None,
     open_minutes: float = 12,
     outcome: str | None = None,
+    only_near: bool = False,
 ) -> None:
-    """Visits of the last ``days``: it opens every day at ``opens_at``, in local time, or has one outcome."""
+    """Visits of the last ``days``: it opens every day at ``opens_at``, in local time, or has one outcome.
+
+    ``only_near``: visits from half an hour before an opening to three quarters after it alone.
+    """
     connection.execute("SELECT ensure_partitions(now() - %s * interval '1 day', %s)", [days, days // 28 + 2])
     connection.execute(
         HISTORY,
@@ -55,6 +60,7 @@ def seed_history(
             "every": every,
             "opens_at": opens_at,
             "open_seconds": open_minutes * 60 if opens_at is not None else 0,
+            "only_near": only_near,
             "outcome": outcome if outcome is not None or opens_at is not None else "none",
         },
     )

@@ -97,13 +97,13 @@ class Planner:
             now: datetime = lease["now"]
             if not self._desks:
                 self._take_up("desks", now)
+            self._relearn_some(now)
             minute = _minute_of(now + timedelta(seconds=LEAD_SECONDS))
             if minute > now and not _is_planned(minute, lease["planned_until"], now):
                 self._take_up("desks", now)
                 self._learn(now)
                 self._plan(minute)
                 self._keep(now)
-            self._relearn_some(now)
         return True
 
     def relearn_all(self) -> Iterator[tuple[int, int]]:
