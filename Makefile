@@ -25,9 +25,10 @@ install: .venv/installed
 	@touch .venv/installed
 
 demo: install
+	@$(MAKE) --no-print-directory browser || echo "The demonstration leaves out what needs a browser."
 	@$(BIN)/guichets demo
 
-# Pictures of archived pages need a Chromium: the system's, else Playwright's, else the distribution's package.
+# Pages of some families, and pictures of archived ones, need a Chromium: the system's, else Playwright's, else the distribution's package.
 browser: install
 	@$(BIN)/python -c 'from guichets.browser import find_browser; find_browser()' 2>/dev/null \
 		|| { echo "No Chromium found: installing one…"; $(BIN)/playwright install chromium >/dev/null 2>&1; } \
@@ -61,7 +62,7 @@ check test: install browser prometheus hub
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
 
-bench: install
+bench: install browser
 	$(BIN)/python -m tests.bench
 
 monitor: install prometheus

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from guichets.catalogue.families import FAMILIES
 from guichets.cli import app
 from guichets.cli.settings import render_settings
 from guichets.configuration import SETTINGS
@@ -70,6 +71,13 @@ def test_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     assert {name for name in commands if f"`guichets {name}" not in readme} == set()
+
+
+def test_readme_tells_of_every_family_what_it_can_know() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|(.+)\|$", readme.split("## Ce que chaque plateforme")[1], re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(FAMILIES)
+    assert all(len([cell for cell in cells.split("|") if cell.strip()]) == 4 for _, cells in rows)
 
 
 def test_every_command_has_help() -> None:

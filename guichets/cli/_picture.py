@@ -45,7 +45,7 @@ def picture(
     reader = ArchiveReader(configuration.home())
     archived = reader.read_page(ref)
     rows = [
-        ("Adresse", scrub_url(archived.url, row["family"])),
+        ("Adresse", scrub_url(_page_address(archived.url), row["family"])),
         ("Vue le", in_paris(archived.finished_at)),
         ("SHA-256", ref.sha256),
         ("Guichet", f"{row['label']} — {row['office']} ({row['departement']}) — {row['desk_id']}"),
@@ -78,6 +78,12 @@ def _most_telling(parts: Sequence[Mapping[str, Any]]) -> int:
 
     taken = [place for place, part in enumerate(parts) if part["url"].startswith(SCREENSHOT)]
     return taken[-1] if taken else len(parts) - 1
+
+
+def _page_address(url: str) -> str:
+    from guichets.visit import SCREENSHOT, SHOWN
+
+    return url.removeprefix(SCREENSHOT).removeprefix(SHOWN)
 
 
 def _what_it_is(archived: ArchivedPage) -> str:

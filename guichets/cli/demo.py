@@ -82,7 +82,7 @@ def demo(
         _prepare_database()
         screen.print("2/3  Bac à sable…")
         words = ["--seed", str(seed), "--desks", str(desks), "--departements", str(departements)]
-        words += [word for name in family or ["all"] for word in ("--family", name)]
+        words += [word for name in family or _playable(screen) for word in ("--family", name)]
         sandbox = stack.enter_context(_running_sandbox(home, words, environment))
         os.environ["GUICHETS_CATALOGUE"] = environment["GUICHETS_CATALOGUE"] = str(sandbox.catalogue)
         screen.print(
@@ -99,6 +99,22 @@ def demo(
             screen.print(f"Et le site public, fait d'une année simulée de {year_desks} guichets…")
             page = build_year_site(home, desks=year_desks, seed=seed, screen=screen)
             typer.echo(f"Le site : {os.path.relpath(page)}")
+
+
+def _playable(screen: Any) -> list[str]:
+    """The families this machine can visit; what it lacks for others is said."""
+    from guichets.cli._families import load_families
+    from guichets.errors import ConfigurationError
+
+    found = []
+    for name, spider in sorted(load_families().items()):
+        try:
+            spider.check_machine()
+        except ConfigurationError as error:
+            screen.print(f"     Sans {name} : {error}", markup=False)
+        else:
+            found.append(name)
+    return found
 
 
 def _environment(home: Path) -> dict[str, str]:
