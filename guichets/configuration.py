@@ -7,6 +7,7 @@ Scrapy settings (also ``-s NAME=value``) and environment variables are read thro
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -135,9 +136,16 @@ def _token_places(text: str) -> tuple[str, ...]:
     places = _urls(text)
     for place in places:
         parts = urlsplit(place)
-        if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        if parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
             raise ValueError(f"https addresses, or others of this machine, and {place!r} is neither")
     return places
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _node_name(text: str) -> str:

@@ -54,9 +54,9 @@ DEFAULT_REQUEST_HEADERS = {
 DOWNLOADER_MIDDLEWARES = {
     "guichets.crawl.identity.IdentityMiddleware": 400,  # where Scrapy's own two would stand
     "guichets.crawl.robots.RobotsMiddleware": 850,
+    "guichets.crawl.credentials.CredentialMiddleware": 890,
     "guichets.crawl.gate.GateMiddleware": 900,  # after whatever may change a request
     "guichets.crawl.pacing.PaceMiddleware": 950,  # what waits here leaves next
-    "guichets.crawl.credentials.CredentialMiddleware": 960,  # after the gate: for what leaves, and no more
     "guichets.crawl.archive.ArchiveMiddleware": 970,  # nearest the network: as sent, as received
     # Each costs every request its share of time, for what no probe needs.
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the gate knows the desk's host

@@ -43,6 +43,8 @@ def shown_page(archived: ArchivedPage, family: str) -> Part:
     page = page_of(archived)
     text = scrub_html(page.text, family, headers=archived.headers, url=archived.url)
     kind = page.media_type or "text/html"
+    if page.status == 101:  # a conversation: a message a line
+        kind, text = "text/plain", text.replace("\x1e", "")
     if kind not in _SHOWN_AS_HTML:
         kind = "text/plain"  # data is shown as it is written; nothing else is what a desk answers with
     return Part(text.encode("utf-8", "replace"), f"{kind}; charset=utf-8")

@@ -504,6 +504,14 @@ class AntsSpider(DeskSpider):
         found = page.json if isinstance(page.json, dict) else {}
         return bool(found.keys() & (_numbers_of(page.url) | {"editors", "detail", "Erreur"}))
 
+    @classmethod
+    def departement_of(cls, url: str) -> str | None:
+        """Told by the postcode, but for the few communes that have that of a neighbour."""
+        zip_code = dict(parse_qsl(urlsplit(url).query)).get("address", "")[-5:]
+        if zip_code.startswith("20"):
+            return "2A" if zip_code < "20200" else "2B"
+        return zip_code[: 3 if zip_code.startswith("97") else 2] or None
+
     async def walk(self, probe: Probe) -> None:
         search = search_of(probe.desk)
         if search is None:

@@ -140,6 +140,11 @@ class DeskSpider(Spider):
         """Whether a page bears the landmark that stands on every page of the family."""
         return False
 
+    @classmethod
+    def departement_of(cls, url: str) -> str | None:
+        """Code of the département that an entry's address tells; None where it tells none."""
+        return None
+
     async def walk(self, probe: Probe) -> None:
         """Walk the desk's funnel and conclude. ProbeStopped may go through."""
         raise NotImplementedError(f"{type(self).__name__} walks no funnel")

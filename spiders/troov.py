@@ -56,6 +56,7 @@ HANDSHAKE = "x-gouv-handshake"  # replayed as x-csrf-token
 APPLICATION = "x-gouv-app-id"
 WEB = ("x-gouv-web", "fr.gouv.consulat")
 SERVICES = "reservations_shop_availabilty"  # sic
+ABROAD = "99"  # in the list of départements
 MAX_SERVICES = 40  # a handful were seen
 LONGEST_WINDOW = timedelta(days=750)
 
@@ -243,6 +244,11 @@ class TroovSpider(DeskSpider):
             return True
         found = page.json if isinstance(page.json, dict) else {}
         return SERVICES in found or {"start", "end"} <= found.keys()
+
+    @classmethod
+    def departement_of(cls, url: str) -> str:
+        """Consulates are abroad."""
+        return ABROAD
 
     async def walk(self, probe: Probe) -> None:
         slug, name = target_of(probe.desk)

@@ -48,6 +48,20 @@ def test_default_is_that_of_the_design(name: str, value: object) -> None:
     assert read(name) == value
 
 
+@pytest.mark.parametrize("value", ["deux mots", "jeton\nX-Autre: 1", "clé"])
+def test_secret_is_refused_without_being_shown(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^GUICHETS_ANTS_TOKEN: expected letters") as refusal:
+        read("GUICHETS_ANTS_TOKEN", value)
+    assert value not in str(refusal.value)
+
+
+def test_secret_is_sent_in_the_clear_to_this_machine_alone() -> None:
+    places = "https://api.example,http://127.0.20.1:8001"
+    assert read("GUICHETS_ANTS_TOKEN_FOR", places) == ("https://api.example", "http://127.0.20.1:8001")
+    with pytest.raises(ConfigurationError, match=r"'http://api\.example' is neither"):
+        read("GUICHETS_ANTS_TOKEN_FOR", "http://api.example")
+
+
 def test_given_value_goes_before_the_environment_and_the_environment_before_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from guichets.page import Reading
     from spiders.base import DeskSpider
 
-ABROAD = "99"
 PARIS = "75"  # its clock is the one of an address whose département nobody told
 TO_FILL = '""  # à compléter'
 
@@ -111,8 +110,9 @@ def _departement_of(address: str, given: str | None, kind: type[DeskSpider]) -> 
         if code not in known:
             raise ArgumentError(f'--departement "{given}" is unknown.{departement_hint(given, known)}')
         return known[code]
-    if kind.name == "troov":
-        return known[ABROAD]
+    told = kind.departement_of(address)
+    if told is not None and told in known:
+        return known[told]
     words = f"-{re.sub(r'[^a-z0-9]+', '-', (urlsplit(address).hostname or ''))}-"
     named = [entry for entry in known.values() if f"-{_slug(entry.name)}-" in words]
     return max(named, key=lambda entry: len(entry.name), default=None)  # savoie, and haute-savoie

@@ -1,4 +1,4 @@
-"""The credential that a platform's owner gave us: added as the request leaves, kept out of everything else.
+"""The credential that a platform's owner gave us: added to what it is for, kept out of everything else.
 
 Only a request that asks for it bears it, and only to an address the operator named: scheme, host and port
 are compared whole, so that neither a redirect nor a catalogue's row can carry it elsewhere. What is
@@ -53,7 +53,7 @@ def _origin(url: str) -> str:
 
 
 class CredentialMiddleware:
-    """Adds the header after the gate, robots.txt and the pace have let a request through."""
+    """Adds the header to what robots.txt allows; the gate judges last, after whatever adds something."""
 
     def __init__(self, grant: Grant) -> None:
         self._grant = grant
