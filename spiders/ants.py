@@ -44,6 +44,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from guichets.catalogue.families import param_of
+from guichets.catalogue.mairies import departement_of_postcode
 from guichets.catalogue.model import Desk
 from guichets.catalogue.urls import ANTS_SEARCH
 from guichets.crawl.credentials import Credential
@@ -507,10 +508,7 @@ class AntsSpider(DeskSpider):
     @classmethod
     def departement_of(cls, url: str) -> str | None:
         """Told by the postcode, but for the few communes that have that of a neighbour."""
-        zip_code = dict(parse_qsl(urlsplit(url).query)).get("address", "")[-5:]
-        if zip_code.startswith("20"):
-            return "2A" if zip_code < "20200" else "2B"
-        return zip_code[: 3 if zip_code.startswith("97") else 2] or None
+        return departement_of_postcode(dict(parse_qsl(urlsplit(url).query)).get("address", "")[-5:])
 
     async def walk(self, probe: Probe) -> None:
         search = search_of(probe.desk)

@@ -144,6 +144,41 @@ def propose(
     typer.echo(f"{_counted(closing, 'desk')} proposed to be closed; review, then: git apply", err=True)
 
 
+@app.command()
+def mairies(
+    file: Annotated[Path, typer.Argument(help="Answer of the API's getManagedMeetingPoints, as it came.")],
+    reason: Annotated[str, typer.Option(help="CNI, PASSPORT or CNI-PASSPORT.")] = "CNI",
+    api: Annotated[
+        str, typer.Option(help="Base URL of the API.")
+    ] = "https://api.rendezvouspasseport.ants.gouv.fr/api",
+) -> None:
+    """Propose desks for the mairies of the ANTS hub that the catalogue does not have."""
+    from guichets.catalogue.mairies import REASONS, read_towns, unknown
+    from guichets.catalogue.urls import entry_key, url_problem
+    from guichets.errors import ArgumentError
+
+    if reason not in REASONS:
+        raise ArgumentError(f'--reason "{reason}" is unknown: choose {", ".join(REASONS)}')
+    problem = url_problem(api)
+    if problem:
+        raise ArgumentError(f'--api "{api}" {problem}')
+    try:
+        towns, left_out = read_towns(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArgumentError(f'"{file}" cannot be read: {error}') from None
+    except ArgumentError as refusal:
+        raise ArgumentError(f'"{file}": {refusal}') from None
+    desks = [desk for desk in _load_or_exit(None).desks if desk.family == "ants"]
+    known = {entry_key(desk.family, desk.url, desk.params) for desk in desks}
+    new = unknown(towns, api.rstrip("/"), reason, known)
+    typer.echo("\n".join(town.table(api.rstrip("/"), reason) for town in new), nl=False)
+    for line in left_out:
+        typer.echo(line, err=True)
+    typer.echo(
+        f"{_counted(len(new), 'desk')} proposed of {_counted(len(towns), 'town')}; review them.", err=True
+    )
+
+
 def _proposals(connection: Connection[Any]) -> list[Proposal]:
     """The desks whose last days all found them gone or moved, with what says so."""
     from psycopg.rows import dict_row

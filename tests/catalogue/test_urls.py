@@ -94,7 +94,7 @@ def test_what_is_not_a_host_is_refused(host: str) -> None:
 
 @given(st.text() | st.text().map(lambda text: f"https://{text}"))
 def test_no_text_makes_the_check_fail(text: str) -> None:
-    for family in ("ezbooking", "troov"):
+    for family in ("ezbooking", "troov", "ants"):
         if url_problem(text, family) is None:
             canonical = canonical_url(text)
             assert url_problem(canonical, family) is None
@@ -207,3 +207,48 @@ def test_entries_of_lutece_are_accepted(query: str) -> None:
 )
 def test_wrong_entries_of_lutece_are_explained(query: str, problem: str) -> None:
     assert problem in (url_problem(LUTECE + query, "lutece") or "")
+
+
+ANTS = "https://api.rendezvouspasseport.ants.gouv.fr/api/SlotsFromPosition"
+WHERE = "longitude=3.0348&latitude=50.5491&radius_km=20"
+SECLIN = f"{WHERE}&reason=CNI&documents_number=1&address=Seclin%2059113"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        SECLIN,
+        "address=L%27Ha%C3%BF-les-Roses%2094240&documents_number=2&reason=CNI-PASSPORT&" + WHERE,
+        SECLIN.replace("3.0348", "-61.5"),
+    ],
+)
+def test_searches_of_the_ants_api_are_accepted(query: str) -> None:
+    assert url_problem(f"{ANTS}?{query}", "ants") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://rendezvouspasseport.ants.gouv.fr/", "is not a search of the ANTS API"),
+        (f"{ANTS}/?{SECLIN}", "is not a search of the ANTS API"),
+        (f"{ANTS}?{SECLIN}&start_date=2026-11-30", 'holds "start_date": a search is longitude'),
+        (f"{ANTS}?{SECLIN}&antibot_token=x", 'holds "antibot_token"'),
+        (f"{ANTS}?{WHERE}&reason=CNI&documents_number=1", "must hold address once, such as address=Seclin"),
+        (f"{ANTS}?{SECLIN.replace('59113', '')}", "must hold address once"),
+        (f"{ANTS}?{SECLIN}&reason=PASSPORT", "must hold reason once"),
+        (
+            f"{ANTS}?{SECLIN.replace('CNI', 'TITRE')}",
+            "must hold reason once, reason=CNI|PASSPORT|CNI-PASSPORT",
+        ),
+        (f"{ANTS}?{SECLIN.replace('=20', '=60')}", "must hold radius_km once, radius_km=20"),
+        (f"{ANTS}?{SECLIN.replace('3.0348', 'est')}", "must hold longitude once, such as longitude=3.0348"),
+    ],
+)
+def test_other_addresses_of_ants_are_explained(url: str, problem: str) -> None:
+    assert problem in (url_problem(url, "ants") or "")
+
+
+def test_order_of_a_search_of_ants_does_not_count() -> None:
+    turned = "&".join(reversed(SECLIN.split("&")))
+    assert entry_key("ants", f"{ANTS}?{SECLIN}", {}) == entry_key("ants", f"{ANTS}?{turned}", {})
+    assert entry_key("ants", f"{ANTS}?{SECLIN}", {}) != entry_key("ants", f"{ANTS}?{SECLIN}", {"editor": "x"})
