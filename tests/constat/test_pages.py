@@ -1,0 +1,227 @@
+"""What a constat shows of a page: the sentence that decided, no secret, no slot that may still be free."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import zipfile
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cdxj_indexer.main import write_cdx_index
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from wacz.validate import Validation
+
+from guichets.cli._families import load_families
+from guichets.constat.pages import is_coming
+from guichets.constat.sentences import Sentences
+from guichets.constat.tables import _harmless
+from guichets.constat.wacz import surt
+from guichets.constat.wording import printable, when
+from guichets.outcomes import Outcome
+from guichets.page import Page
+from tests.constat.conftest import Made, World
+from tests.constat.quarter import FIRST
+
+pytestmark = [pytest.mark.xdist_group("constat"), pytest.mark.timeout(400)]
+
+PAGES = Path(__file__).parent.parent / "pages"
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def sentence_of(family: str, name: str) -> str | None:
+    page = Page(
+        url="https://a.example/booking/create/12083/2",
+        status=200,
+        headers={"content-type": "text/html"},
+        body=(PAGES / family / name).read_bytes(),
+    )
+    return Sentences(load_families()[family].read).of(page)
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "sentence"),
+    [
+        ("ezbooking", "none-step2.html", "Il n'existe plus de plage horaire libre pour votre demande de "
+            "rendez-vous. Veuillez recommencer ultérieurement."),
+        ("ezbooking", "none-step2-english.html", "There is no free time slot left for your request. Please try "
+            "later."),
+        ("ezbooking", "closed-switched-off.html", "Attention : Cette page n'est pas disponible pour le moment !"),
+        ("ezbooking", "overloaded-service-surcharge.html", "Service surchargé"),
+        ("ezbooking", "offered-step4.html", "[titre] Choix d'une plage horaire"),
+        ("ezbooking", "blank.html", None),
+        ("rdv_prefecture", "none-heading.html", "Aucun créneau disponible"),
+        ("rdv_prefecture", "none-blob.html", "[titre] Choisissez votre créneau — Aucun créneau disponible"),
+        ("rdv_prefecture", "captcha-era-1.html", "[titre] Constituez votre dossier — Pièces à apporter"),
+        ("rdv_service_public", "none.html", "Malheureusement, aucun créneau correspondant à votre recherche n'a été "
+            "trouvé."),
+        ("lutece", "closed-inactive.html", "Le formulaire n'est pas actif"),
+    ],
+)  # fmt: skip
+def test_the_sentence_is_the_one_without_which_the_page_reads_otherwise(
+    family: str, name: str, sentence: str | None
+) -> None:
+    assert sentence_of(family, name) == sentence
+
+
+def test_a_page_cut_short_does_not_lend_its_sentence_to_a_whole_one() -> None:
+    """Both show the same words; only one of them says anything."""
+    read = load_families()["ezbooking"].read
+    sentences = Sentences(read)
+    for name in ("cut-none-step2.html", "none-step2.html"):
+        page = Page(
+            url="https://a.example/booking/create/1/2",
+            status=200,
+            body=(PAGES / "ezbooking" / name).read_bytes(),
+        )
+        said = sentences.of(page)
+        is_whole = read(page).outcome is Outcome.NONE
+        assert (said or "").startswith("Il n'existe plus") == is_whole
+
+
+def test_a_slot_is_coming_until_it_has_begun_everywhere() -> None:
+    assert is_coming(NOW, NOW)
+    assert not is_coming(NOW - timedelta(seconds=1), NOW)
+    assert is_coming(date(2026, 5, 1), NOW)
+    assert not is_coming(date(2026, 4, 30), NOW)
+
+
+def test_letters_the_document_cannot_show_become_squares_and_others_stay() -> None:
+    assert printable("Préfecture « d’Évreux » – œuvre, 12 €…") == "Préfecture « d’Évreux » – œuvre, 12 €…"
+    assert printable("约会 \x07\u202eخ") == "□□ □□□"
+
+
+def test_the_hour_that_comes_twice_bears_its_offset() -> None:
+    first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
+    assert when(first) == "dimanche 25 octobre 2026 à 02:30:00 (UTC+2)"
+    assert when(second) == "dimanche 25 octobre 2026 à 02:30:00 (UTC+1)"
+    assert when(datetime(2026, 10, 25, 2, 30, tzinfo=UTC)) == "dimanche 25 octobre 2026 à 03:30:00"
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+33", "-1", "@a", "\tx"])
+def test_no_sentence_of_a_site_is_a_formula_of_a_spreadsheet(cell: str) -> None:
+    assert _harmless(cell) == f"'{cell}"
+
+
+def test_pages_with_slots_to_come_are_kept_back_and_the_rest_is_proved(
+    offering: World, tmp_path: Path
+) -> None:
+    """The clock of the command is set to the day after the offers were seen: three days before their slots."""
+    offer = offering.quarter.of("offered")[0]
+    day = offer.at.date()
+    script = (
+        "import sys, datetime as d, guichets.clock as c\n"
+        f"c.SystemClock.now = lambda self: d.datetime.fromisoformat('{offer.at.isoformat()}') + "
+        "d.timedelta(days=2.5)\n"
+        "from guichets.cli import main\nmain()\n"
+    )
+    out = tmp_path / "constat"
+    done = subprocess.run(
+        [
+            *("python", "-c", script, "constat", "--desk", offering.quarter.desk, "--out", str(out)),
+            *("--from", str(day), "--to", str(day)),
+        ],
+        executable=__import__("sys").executable,
+        env=offering.environment() | {"GUICHETS_PUBLICATION_DELAY": "24", "GUICHETS_BROWSER": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "elles montrent des créneaux qui peuvent être encore libres" in done.stderr
+    made = Made(out, 0, done.stdout, done.stderr)
+    text = made.pdf_text()
+    assert "premières dates : à venir, non montrée ; à venir, non montrée" in text
+    observation = next(one for one in offering.quarter.observations if one.id == offer.id)
+    assert isinstance(observation.first_slot, datetime)
+    unix = str(int(observation.first_slot.timestamp())).encode()
+    shown = observation.first_slot.isoformat().encode()
+    assert not [name for name, data in made.everything() if unix in data or shown in data]
+    withheld = (out / "preuves/lignes.jsonl").read_text(encoding="utf-8")
+    assert "créneaux qui peuvent être encore libres" in withheld
+
+
+def test_the_wacz_is_valid_and_indexed_as_by_the_standard_indexer(short: Made, tmp_path: Path) -> None:
+    found = Validation(str(short.out / "archive.wacz"))
+    checks = (
+        found.check_required_contents,
+        found.frictionless_validate,
+        found.check_file_paths,
+        found.check_file_hashes,
+    )
+    assert [check() for check in checks] == [0, 0, 0, 0]
+    with zipfile.ZipFile(short.out / "archive.wacz") as package:
+        warc = tmp_path / "constat.warc.gz"
+        warc.write_bytes(package.read("archive/constat.warc.gz"))
+        ours = [line.split(" ", 2) for line in package.read("indexes/index.cdx").decode().splitlines()]
+        pages = [json.loads(line) for line in package.read("pages/pages.jsonl").decode().splitlines()]
+    index = tmp_path / "index.cdxj"
+    write_cdx_index(str(index), [str(warc)], {"sort": True})
+    theirs = [line.split(" ", 2) for line in index.read_text().splitlines()]
+    assert [line[:2] for line in ours] == [line[:2] for line in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        mine, reference = json.loads(one[2]), json.loads(other[2])
+        same = ("url", "status", "offset", "length", "filename")
+        assert {name: mine[name] for name in same} == {name: reference[name] for name in same}
+    assert pages[0]["format"] == "json-pages-1.0"
+    assert {page["url"] for page in pages[1:]} <= {json.loads(line[2])["url"] for line in ours}
+
+
+def test_the_wacz_is_signed_when_a_key_is_set(world: World, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP384R1())
+    place = tmp_path / "key.pem"
+    place.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    made = world.constat(
+        tmp_path / "constat", FIRST, FIRST, GUICHETS_SIGNING_KEY=str(place), GUICHETS_BROWSER="/nowhere"
+    )
+    assert made.status == 0, made.stderr
+    with zipfile.ZipFile(made.out / "archive.wacz") as package:
+        described = package.read("datapackage.json")
+        digest = json.loads(package.read("datapackage-digest.json"))
+    assert digest["hash"] == f"sha256:{hashlib.sha256(described).hexdigest()}"
+    signed = digest["signedData"]
+    public = serialization.load_der_public_key(base64.b64decode(signed["publicKey"]))
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    assert public == key.public_key()
+    raw = base64.b64decode(signed["signature"])
+    assert len(raw) == 96  # r and s, as browsers have them
+    signature = encode_dss_signature(int.from_bytes(raw[:48]), int.from_bytes(raw[48:]))
+    public.verify(signature, digest["hash"].encode(), ec.ECDSA(hashes.SHA256()))
+    with pytest.raises(InvalidSignature):
+        public.verify(signature, b"sha256:other", ec.ECDSA(hashes.SHA256()))
+
+
+def test_a_key_that_is_none_is_said(world: World, tmp_path: Path) -> None:
+    place = tmp_path / "key.pem"
+    place.write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    for named, told in ((str(place), "not a key of the curve P-384"), ("/nowhere", "cannot be read")):
+        made = world.constat(tmp_path / "constat", FIRST, FIRST, GUICHETS_SIGNING_KEY=named)
+        assert made.status == 2
+        assert told in made.stderr
+        assert made.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://www.hauts-de-seine.gouv.fr/booking/create/12083/2", "fr,gouv,hauts-de-seine)/booking/create/12083/2"),
+        ("http://127.0.0.20:8001/booking/create/1", "127.0.0.20:8001)/booking/create/1"),
+        ("https://a.example/?b=2&a=1", "example,a)/?a=1&b=2"),
+    ],
+)  # fmt: skip
+def test_addresses_sort_as_indexes_want(url: str, key: str) -> None:
+    assert surt(url) == key
