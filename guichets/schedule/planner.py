@@ -26,7 +26,7 @@ from guichets.schedule.watch import LearntRelease, Sighting, Watch, WatchedDesk,
 
 QUERIES = load_queries("guichets.schedule", "planner.sql")
 
-LEASE_SECONDS = 45.0  # how long nobody plans after a planner was killed
+LEASE_SECONDS = 60.0  # how long nobody plans after a planner was killed
 LEAD_SECONDS = 15.0  # how long before a minute it is planned: a worker that waits looks every 15 s
 GRACE_SECONDS = 75.0  # a watch probe that late is dropped: what it was to see may be over
 RELEARN_SECONDS = 0.5  # of each pass, given to desks to be relearnt
@@ -38,7 +38,8 @@ TELL_AFTER = timedelta(hours=1)  # how old what people read of a state may be
 CLOCK_SET_BACK = timedelta(
     minutes=2
 )  # nothing is planned or learnt so far ahead, unless the clock was set back
-ANSWER = "SET statement_timeout = '30s'"
+# What it writes is made anew from observations, should a crash of the server forget it.
+SESSION = "SET statement_timeout = '30s'; SET synchronous_commit = off"
 _MINUTE = timedelta(minutes=1)
 
 
@@ -195,14 +196,16 @@ class Planner:
 
     def _keep(self, now: datetime) -> None:
         """Write the states of the desks learnt of, and now and then what people read of them."""
-        for desk_id in sorted(self._changed):
-            kept = self._kept[desk_id]
-            if kept.told_at is None or now - kept.told_at > TELL_AFTER:
-                self._tell(desk_id, now)
-            else:
-                state = self._watch.snapshot(desk_id)
-                self._rows("keep_state", desk=desk_id, state=state, newest_at=kept.newest_at)
-            self._changed.discard(desk_id)
+        assert self._connection is not None  # what was learnt was read by it
+        with self._connection.transaction():
+            for desk_id in sorted(self._changed):
+                kept = self._kept[desk_id]
+                if kept.told_at is None or now - kept.told_at > TELL_AFTER:
+                    self._tell(desk_id, now)
+                else:
+                    state = self._watch.snapshot(desk_id)
+                    self._rows("keep_state", desk=desk_id, state=state, newest_at=kept.newest_at)
+        self._changed.clear()
 
     def _tell(self, desk_id: str, now: datetime) -> None:
         kept, learnt = self._kept[desk_id], self._watch.learnt(desk_id)
@@ -264,7 +267,7 @@ class Planner:
     def _rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         if self._connection is None:
             connection = database.connect("writer", dsn=self._dsn, autocommit=True)
-            connection.execute(ANSWER)
+            connection.execute(SESSION)
             connection.row_factory = dict_row  # type: ignore[assignment]
             self._connection = connection  # type: ignore[assignment]
         assert self._connection is not None

@@ -1,7 +1,8 @@
 -- hold --
--- The planner's lease, taken when free or run out, or renewed by whoever bears its token; no row when another plans.
+-- The planner's lease, taken when free or run out, or renewed by whoever bears its token, late or not: nobody
+-- planned meanwhile. No row when another plans.
 UPDATE watch_planner
-SET token = CASE WHEN token = %(token)s AND expires_at > now() THEN token ELSE token + 1 END,
+SET token = CASE WHEN token = %(token)s THEN token ELSE token + 1 END,
     owner = %(owner)s,
     expires_at = now() + %(lease)s
 WHERE token = %(token)s OR owner IS NULL OR expires_at <= now() OR %(by_force)s

@@ -1,12 +1,24 @@
 """All benches, one after the other."""
 
-from tests.bench import archive, constat, crawl, monitoring, reading, replay, schedule, site, statistics
+from tests.bench import (
+    archive,
+    constat,
+    crawl,
+    monitoring,
+    planner,
+    reading,
+    replay,
+    schedule,
+    site,
+    statistics,
+)
 
 crawl.main()
 archive.main()
 reading.main()
 replay.main()
 schedule.main()
+planner.main()
 monitoring.main()
 statistics.main()
 site.main()

@@ -161,7 +161,7 @@ def test_crawl_goes_on_while_the_planner_cannot_reach_postgresql(workshop: Works
         wait_until(
             lambda: read_rows(
                 place.database,
-                "SELECT FROM watch_planner WHERE expires_at > %s::timestamptz + interval '45 s'",
+                "SELECT FROM watch_planner WHERE expires_at > %s::timestamptz + interval '60 s'",
                 mended_at,
             ),
             "the planner to come back",
