@@ -74,6 +74,7 @@ class Machine(RuleBasedStateMachine):
             form_interval_seconds=300,
             pattern=Pattern(),
             lease_seconds=LEASE_SECONDS,
+            watches=True,
         )
         await schedule.open()
         return schedule
@@ -122,7 +123,20 @@ class Machine(RuleBasedStateMachine):
         ).fetchone() or (None,)
         assert told is not None
         assert truth is not None
-        assert told == pytest.approx(max(0.0, truth), abs=5), "fewer hosts than are looked at: exact"
+        if self.connection.execute("SELECT FROM watch_queue").fetchone() is None:
+            assert told == pytest.approx(max(0.0, truth), abs=5), "fewer hosts than are looked at: exact"
+        else:
+            assert told <= max(0.0, truth) + 5
+
+    @rule(desk=st.integers(1, DESKS), is_dense=st.booleans(), ahead=seconds)
+    def plan_watch_probe(self, desk: int, is_dense: bool, ahead: int) -> None:
+        self.connection.execute(
+            "INSERT INTO watch_queue"
+            " (desk_id, planned_at, expires_at, host, family, reason, weight, is_dense)"
+            " SELECT id, now() + %(ahead)s, now() + %(ahead)s + interval '75 s', host, family, 'release', 1,"
+            " %(is_dense)s FROM desks WHERE id = %(desk)s",
+            {"ahead": timedelta(seconds=ahead - 1), "is_dense": is_dense, "desk": f"d{desk}"},
+        )
 
     @rule(name=whichever)
     def is_cancelled_while_it_claims(self, name: str) -> None:
@@ -177,6 +191,11 @@ class Machine(RuleBasedStateMachine):
             return
         due = data.draw(st.sampled_from(list(lease.desks)))
         is_paused = self.paused.get(lease.host, 0.0) > self.now
+        planned = self.connection.execute(
+            "SELECT is_dense FROM watch_queue WHERE desk_id = %s AND planned_at = %s",
+            [due.desk.id, due.watch_at],
+        ).fetchone()
+        was_due = self.is_due(due.desk.id)
         try:
             purpose = self.run(schedule.begin(lease, due, new_probe_id()))
         except LeaseLost:
@@ -189,6 +208,12 @@ class Machine(RuleBasedStateMachine):
         if purpose is not None:
             assert self.is_held_by(lease, name), "a visit began under a stale token"
             assert not is_paused
+            if due.watch_at is not None:
+                assert purpose == "watch"
+                assert planned is not None, "made twice"
+                assert not was_due, "in the way of a baseline probe"
+                gap = self.now - self.begun.get(due.desk.id, -1e9)
+                assert gap >= (60 if planned[0] else 300)
             self.begun[due.desk.id] = self.now
             self.visits[id(lease)] = due
 
@@ -232,6 +257,10 @@ class Machine(RuleBasedStateMachine):
             " last_probed_at = last_probed_at - %(back)s",
             {"back": back},
         )
+        self.connection.execute(
+            "UPDATE watch_queue SET planned_at = planned_at - %(back)s, expires_at = expires_at - %(back)s",
+            {"back": back},
+        )
         for leases in self.leases.values():
             for lease in leases:
                 lease.pace.paused_until = max(0.0, lease.pace.paused_until - passed)
@@ -248,6 +277,14 @@ class Machine(RuleBasedStateMachine):
             " > greatest(desks.next_due_at, hosts.paused_until, hosts.lease_expires_at)"
         ).fetchall()
         assert late == []
+
+    @invariant()
+    def watch_probes_fill_no_slot_and_close_visits_are_counted(self) -> None:
+        rows = self.connection.execute(
+            "SELECT FROM watch_probes JOIN baseline_visits USING (probe)"
+            " UNION ALL SELECT FROM desks WHERE close_visits > 60"
+        ).fetchall()
+        assert rows == []
 
     @invariant()
     def a_slot_has_one_visit(self) -> None:
