@@ -2,6 +2,7 @@
 
 from tests.bench import (
     archive,
+    browser,
     constat,
     crawl,
     monitoring,
@@ -22,4 +23,5 @@ planner.main()
 monitoring.main()
 statistics.main()
 site.main()
+browser.main()
 constat.main()
