@@ -7,8 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+WEB_SCHEMES = {"ws": "http", "wss": "https"}
+SPOKEN_SCHEMES = {web: spoken for spoken, web in WEB_SCHEMES.items()}
+
 START, END = b"\x1e", b"\n"
 FRAME_BYTES = len(START) + len(END)
+
+
+def web_address(url: str) -> str:
+    """The address a conversation's handshake asks over HTTP, by which it is archived; others as they are."""
+    scheme, colon, rest = url.partition(":")
+    return f"{WEB_SCHEMES.get(scheme, scheme)}{colon}{rest}"
+
+
+def spoken_address(url: str) -> str:
+    """The other way round."""
+    scheme, colon, rest = url.partition(":")
+    return f"{SPOKEN_SCHEMES.get(scheme, scheme)}{colon}{rest}"
 
 
 def join_messages(messages: Iterable[bytes]) -> bytes:

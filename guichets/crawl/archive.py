@@ -26,6 +26,7 @@ from guichets.clock import Clock
 from guichets.crawl import meta, stats
 from guichets.crawl.preparation import worker_name
 from guichets.items import Evidence, Observation
+from guichets.messages import web_address
 from guichets.rows import note_of, record_of
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class CrawlArchive:
             raise ValueError(f"the download handler told nothing of {request.method} {request.url}")
         exchange = Exchange(
             method=request.method,
-            url=request.url,
+            url=web_address(request.url),
             request_headers=withhold(facts.request_headers, request.meta.get(meta.WITHHELD)),
             request_body=request.body,
             status=response.status,
@@ -239,7 +240,7 @@ class ArchiveMiddleware:
                 self._crawler.stats.set_value(stats.ARCHIVE_FAILED, True)
             raise
         request.meta[meta.ARCHIVED] = Evidence(
-            url=response.url,
+            url=web_address(response.url),
             status=response.status,
             sha256=ref.sha256,
             size=len(response.body),

@@ -26,6 +26,7 @@ from guichets.crawl.credentials import Grant
 from guichets.crawl.faults import RedirectLoop, read_failure
 from guichets.crawl.pacing import REFUSALS
 from guichets.items import Evidence, Observation, counter_observation_id, new_probe_id
+from guichets.messages import web_address
 from guichets.page import Page, Reading, Redirect
 from guichets.schedule.lease import DueDesk, HostLease, Purpose
 from guichets.visit import (
@@ -244,7 +245,7 @@ def _evidence(request: Request, response: Response) -> Evidence:
     if isinstance(archived, Evidence):
         return replace(archived, size=size)
     digest = hashlib.sha256(response.body).hexdigest()
-    return Evidence(url=response.url, status=response.status, sha256=digest, size=size)
+    return Evidence(url=web_address(response.url), status=response.status, sha256=digest, size=size)
 
 
 def page_of(response: Response, redirects: tuple[Redirect, ...] = ()) -> Page:

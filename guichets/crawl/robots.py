@@ -16,6 +16,7 @@ from scrapy.http import Response
 from guichets.clock import Clock, SystemClock
 from guichets.crawl import meta
 from guichets.gate import same_host
+from guichets.messages import web_address
 from guichets.schedule.lease import HostLease, RobotsRecord
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 ROBOT_NAME = "Guichets"
 FRESH_FOR = timedelta(hours=24)  # RFC 9309 §2.4
 LONGEST_CRAWL_DELAY_SECONDS = 600.0  # a visit of five requests then takes most of an hour
-WEB_SCHEMES = {"ws": "http", "wss": "https"}  # a site has one robots.txt, for its WebSockets too
 MAX_HOPS = 5  # RFC 9309 §2.3.1.2
 MAX_BYTES = 512 * 1024  # RFC 9309 §2.5 asks for 500 KiB at least
 
@@ -89,9 +89,8 @@ class RobotsMiddleware:
     async def _fetch(self, request: Request, lease: HostLease | None) -> RobotsRecord:
         """Fetch robots.txt, at the host's pace and through the gate. Download errors go through."""
         assert self._crawler.engine is not None
-        parts = urlsplit(request.url)
-        scheme = WEB_SCHEMES.get(parts.scheme, parts.scheme)
-        url = f"{scheme}://{parts.netloc}/robots.txt"
+        parts = urlsplit(web_address(request.url))  # a site has one robots.txt, for its WebSockets too
+        url = f"{parts.scheme}://{parts.netloc}/robots.txt"
         response = None
         for _ in range(MAX_HOPS):
             response = await self._crawler.engine.download_async(_robots_request(url, request))

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from guichets.catalogue.model import Desk
 from guichets.evidence import ArchivedPage
 from guichets.evidence.exchange import WITHHELD
+from guichets.messages import spoken_address
 from guichets.outcomes import Outcome
 from guichets.page import CounterChoice, Page, Reading, Redirect
 from guichets.visit import (
@@ -64,15 +65,19 @@ class Answer:
 def answer_of(archived: ArchivedPage, body: bytes, sha256: str) -> Answer:
     """An archived exchange, its body decoded, as a replay uses it."""
     headers = read_headers(pair for pair in archived.headers if pair[0].lower() not in UNREAD_HEADERS)
+    is_handshake = (b"upgrade", b"websocket") in (
+        (name.lower(), value) for name, value in archived.request_headers
+    )
+    url = spoken_address(archived.url) if is_handshake else archived.url
     return Answer(
         method=archived.method,
-        url=archived.url,
+        url=url,
         request_body=archived.request_body,
         is_signed=any(value == WITHHELD for _, value in archived.request_headers),
         finished_at=archived.finished_at,
         elapsed_seconds=(archived.finished_at - archived.started_at).total_seconds(),
         location=headers.get("location"),
-        page=Page(url=archived.url, status=archived.status, headers=headers, body=body),
+        page=Page(url=url, status=archived.status, headers=headers, body=body),
         sha256=sha256,
     )
 

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
+from warcio.archiveiterator import ArchiveIterator
 
 from guichets.crawl.websocket import CLOSING
 from guichets.evidence import ArchiveReader, EvidenceRef
@@ -293,11 +294,16 @@ def ref_of(part: Mapping[str, Any]) -> EvidenceRef:
     return EvidenceRef(**{name: part[name] for name in EvidenceRef.__dataclass_fields__})
 
 
-def test_conversations_are_archived_as_said_and_read_again(search: Search) -> None:
+def test_conversations_are_archived_as_said_and_read_again(search: Search, peers: Peers) -> None:
     assert [part["status"] for part in search.result.desks["59-seclin"]["evidence"]] == [200, 101]
     archived = ArchiveReader(search.home).read_page(ref_of(search.result.desks["59-seclin"]["evidence"][1]))
     assert json.loads(archived.request_body)["address"] == "Seclin 59113"
     assert header(archived.headers, b"upgrade") == b"websocket"
+    assert archived.url == f"http://{peers.calm.host}/api/SlotsFromPositionStreaming"
+    for file in archive_folder(search.home).rglob("*.warc.gz"):  # a standard reader finds every digest right
+        with file.open("rb") as opened:
+            for record in ArchiveIterator(opened, check_digests="raise"):
+                record.content_stream().read()
     towns, end = split_messages(archived.body()) or []
     assert json.loads(towns)[0]["city_name"] == "Seclin"
     assert json.loads(end)["editor_errors_number"] == 0
