@@ -28,11 +28,12 @@ from guichets.constat.tables import ProofFiles, observations_csv
 from guichets.constat.wacz import WaczWriter
 from guichets.constat.watching import gaps_of, longest_without, tallies_of
 from guichets.constat.wording import when
-from guichets.errors import GuichetsError
+from guichets.evidence.errors import EvidenceError
+from guichets.evidence.reader import ArchivedPage
 from guichets.evidence.timestamp import timestamp_path
 from guichets.french import OUTCOMES, PARIS
 from guichets.outcomes import Outcome
-from guichets.shown import Part, parts_of
+from guichets.shown import Part, page_of, parts_of
 
 _LEFT_OUT = " Elles ne comptent pas comme tentatives sans date."
 
@@ -231,14 +232,11 @@ def _slots(row: Mapping[str, Any]) -> list[datetime | date]:
     return starts + [slot for slot in (row["first_slot"], row["second_slot"]) if slot is not None]
 
 
-def _sentence(sentences: Sentences, archived: Any) -> str | None:
-    from guichets.evidence.errors import EvidenceError
-    from guichets.shown import page_of
-
+def _sentence(sentences: Sentences, archived: ArchivedPage) -> str | None:
     try:
         return sentences.of(page_of(archived))
     except EvidenceError:
-        return None
+        return None  # it cannot be decoded: nobody has read it
 
 
 def _draw(
@@ -306,9 +304,8 @@ def _warnings(gathered: Gathered, work: _Work, no_pictures: str | None) -> list[
 
 def broken_lines(contents: Contents) -> list[str]:
     """One line for each attempt whose proof does not hold, for the screen."""
-    found: list[GuichetsError | str] = [
+    return [
         f"n° {attempt.number}, {when(attempt.at)} : {attempt.why}"
         for attempt in contents.attempts
         if attempt.standing is Standing.BROKEN
     ]
-    return [str(one) for one in found]
