@@ -21,7 +21,7 @@ from tests.sandbox_fixtures import RunningSandbox, start_sandbox
 VISITS = {1: 40, 4: int(os.environ.get("BENCH_BROWSER_VISITS", "500")), 8: 120}  # contexts: visits
 HOSTS = 40
 LOOK_SECONDS = 1.0
-HTTP_HOSTS, HTTP_DESKS, HTTP_DELAY = 60, 600, 0.5  # 120 requests per second at most: the pace of 1,200 hosts
+HTTP_HOSTS, HTTP_DESKS, HTTP_DELAY = 60, 120, 2.0  # 30 requests per second: the pace of 300 hosts
 
 TOGETHER = """
 import json, sys
