@@ -220,10 +220,11 @@ def _visit(kind: type[DeskSpider], desk_id: str, home: Path, screen: Console) ->
 
 def _telling(kind: type[DeskSpider], screen: Console) -> type[DeskSpider]:
     """The family's spider with a probe that tells each page it reads."""
-    from guichets.crawl.probe import LiveProbe
-    from guichets.visit import Asking, ProbeStopped
+    from guichets.visit import Asking, ProbeStopped, Watch
 
-    class TellingProbe(LiveProbe):
+    live: Any = kind.probe_class
+
+    class TellingProbe(live):  # type: ignore[misc]  # whichever the family uses
         number = 0
 
         async def _ask(self, url: str, asking: Asking, read: Any) -> Any:
@@ -234,6 +235,17 @@ def _telling(kind: type[DeskSpider], screen: Console) -> type[DeskSpider]:
                 _tell(screen, self.number, asking.method, url, None, stop.reading)
                 raise
             _tell(screen, self.number, asking.method, url, self._status, reading)
+            return reading
+
+        async def browse(self, watch: Watch, read: Any) -> Any:
+            self.number += 1
+            page = self.url
+            try:
+                reading = await super().browse(watch, read)
+            except ProbeStopped as stop:
+                _tell(screen, self.number, "NAVIGATEUR", page, None, stop.reading)
+                raise
+            _tell(screen, self.number, "NAVIGATEUR", page, self._status, reading)
             return reading
 
     return type(kind.__name__, (kind,), {"probe_class": TellingProbe})

@@ -161,13 +161,15 @@ class Tab:
         """Wait until the page shows what it has to tell, then keep its text and its picture."""
         if page is not self._page:
             raise BrowserFailed("the page could not be cut off from the network")
-        text, changed_at = "", self._clock.monotonic()
+        text, changed_at, looks = "", self._clock.monotonic(), 0
         while True:
             says, now_shown = await self._look(page)
             now = self._heard_at = self._clock.monotonic()
+            looks += 1
             if now_shown != text or self._under_way:
-                text, changed_at = now_shown, now
-            calm = now - max(changed_at, self._served_at)
+                text, changed_at, looks = now_shown, now, 0
+            # In looks too: a page that answers slowly, on a busy machine, draws as slowly.
+            calm = min(now - max(changed_at, self._served_at), looks * POLL_SECONDS)
             is_late = not self._under_way and now - self._served_at >= LONGEST_SECONDS
             if calm >= self._enough(says) or is_late:
                 break

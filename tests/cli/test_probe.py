@@ -101,3 +101,15 @@ def test_mistake_is_one_line(probe: Probe, words: list[str], said: str) -> None:
     assert said in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert refused.stdout == ""
+
+
+def test_page_that_runs_in_a_browser_is_shown_in_two_steps(module_workshop: Workshop, probe: Probe) -> None:
+    box = module_workshop.sandbox(desks=1, departements=1, mixture="none", family="orion")
+    (desk,) = box.desks()
+    shown = probe(desk["url"], "--departement", "35")
+    assert shown.returncode == 0, shown.stderr
+    assert f"1  GET {desk['url'].partition(desk['host'])[2]}" in shown.stdout
+    assert "2  NAVIGATEUR /orion-reservation/slots" in shown.stdout
+    assert "orion.none.empty-and-message" in shown.stdout
+    assert "messages : Il n'y a pas de rendez-vous disponible" in shown.stdout
+    assert box.tripwires() == []
