@@ -50,7 +50,7 @@ class Measured:
 
 
 def main() -> None:
-    print("Visits of pages in a browser (sandbox, no delay; a third of them wait 1.5 s for what never comes)")
+    print("Visits of pages in a browser (sandbox, no delay)")
     start = _start_cpu()
     for contexts, visits in VISITS.items():
         found = _crawl(contexts, visits, start)

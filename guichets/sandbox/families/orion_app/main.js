@@ -154,7 +154,7 @@ const ODD = {
   memory: async () => {
     const kept = [];
     for (;;) {
-      kept.push(new Array(1000000).fill(0).map((zero, place) => [place]));
+      kept.push(new Array(10000000).fill(Math.random()));
       await wait(0);
     }
   },
