@@ -26,8 +26,8 @@ Caveats     dates are the town's wall clock with a false suffix of UTC, as the A
             the desk, and the number a param. The hub asks towns by whole months; days before today are left
             out.
 Unknown     what the public search answers to a visitor without its captcha's token; who is given a token.
-            Newer versions show status to their own site alone: 401, and a search that needs it is then
-            `blocked`.
+            Newer versions show status to their own site alone, 401: the public search is then asked where a
+            token's answer is empty, and one that does not tell is `blocked`.
 Sources     platform dossier on other platforms, §5 and §10 (public package of the hub, read in its versions
             2.33.0 and 3.4.1, run in the former); nothing checked on a live site.
 """
@@ -421,10 +421,13 @@ class _Visit:
         """What each mairie has, by its number."""
         if self.signed:
             return {mairie.id: await self.look_for(mairie.id) for mairie in mairies}
-        message = self.search.message(self.first, self.last)
-        asking = Asking(body=message, until=VERDICT)
-        told = await self.probe.ask(self.search.streaming, read_search, asking)
+        told = await self.listen()
         return {mairie.id: told for mairie in mairies}
+
+    async def listen(self) -> Told:
+        """The public search, for the mairies of the postcode."""
+        asking = Asking(body=self.search.message(self.first, self.last), until=VERDICT)
+        return await self.probe.ask(self.search.streaming, read_search, asking)
 
     async def status(self) -> Told:
         return await self.probe.ask(f"{self.search.api}/status", read_status, Asking(signed=True))
@@ -442,8 +445,16 @@ class _Visit:
             if verdict is None:
                 status = status or await self.status()
                 verdict = settle_by_status(told, status, self.editor, self.probe.now())
+                if status.outcome is not None and told.asked is None:
+                    # else whom a token was given, and status is not shown, would see offers and never a zero
+                    verdict = await self.searched(number) or verdict
             found[number] = verdict
         return found
+
+    async def searched(self, number: str) -> Told | None:
+        """What the public search tells of one mairie; None where it does not tell either."""
+        told = self._of(number, await self.listen())
+        return told if told.outcome is not None else settle_by_search(told, self.probe.elapsed_seconds)
 
     def _of(self, number: str, told: Told) -> Told:
         """One mairie's part of an answer, from today on."""

@@ -236,6 +236,27 @@ def test_with_a_token_an_empty_answer_is_none_only_by_status(
     assert outcome(pages, signed=True, **more) == found
 
 
+CAPTCHA = Page("", 101, {}, join_messages([b'{"Erreur": "Captcha invalide"}']))
+
+
+@pytest.mark.parametrize(
+    ("search", "more", "found"),
+    [
+        pytest.param(said([]), {}, ("none", "ants.none.search"), id="every-software-answered"),
+        pytest.param(said([], failed=1), {}, ("overloaded", "ants.overloaded.search"), id="it-failed"),
+        pytest.param(CAPTCHA, {}, ("captcha", "ants.captcha.search"), id="a-captcha"),
+        pytest.param(said([]), {"elapsed": 16.0}, ("blocked", "ants.blocked.token"), id="a-time-out-perhaps"),
+    ],
+)
+def test_with_a_token_and_without_status_the_public_search_settles_what_is_empty(
+    search: Page, more: dict[str, float], found: tuple[str, str]
+) -> None:
+    """As in version 3.4.1: else such a visitor would see offers, and never a zero."""
+    refused = answer({"detail": "X-HUB-RDV-FRONT-AUTH-TOKEN header invalid"}, 401)
+    pages = {**ONE, slots_of("201"): answer({}), STATUS: refused, STREAMING: search}
+    assert outcome(pages, signed=True, **more) == found
+
+
 def test_with_a_token_slots_are_asked_for_by_number_and_signed() -> None:
     pages = {**ONE, slots_of("201"): answer({"201": slots("2026-12-21T10:00:00Z")})}
     visit, lines = walk(pages, signed=True)
