@@ -7,6 +7,8 @@ GuichetsError                  one clear line for a person; the command line pri
 │   ├── DatabaseUnreachable    no connection, or a server older than 15
 │   └── SchemaOutOfDate        the schema is not this version's: `guichets db upgrade`
 ├── EmbeddedServerError        the embedded PostgreSQL cannot be started
+├── TraceError                 a trace of openings that cannot be simulated
+├── WatchStateError            a learnt state that cannot be read; the desk is relearnt
 └── ArgumentError              a command's or spider's argument
 """
 

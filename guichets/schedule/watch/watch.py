@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from random import Random
 
-from guichets.schedule.watch.model import (
-    LearntDesk,
-    PlannedProbe,
-    Reason,
-    Sighting,
-    WatchedDesk,
-    WatchStateError,
-)
+import numpy as np
 
-_DAY = timedelta(days=1)
-_MINUTE = timedelta(minutes=1)
+from guichets.schedule.watch.arrays import Bools
+from guichets.schedule.watch.budget import Budget
+from guichets.schedule.watch.explain import explain
+from guichets.schedule.watch.habits import Habits, learn_habits
+from guichets.schedule.watch.instants import CLOSE_PER_DAY, CLOSEST_SECONDS, Minute
+from guichets.schedule.watch.model import LearntDesk, PlannedProbe, Reason, Sighting, WatchedDesk
+from guichets.schedule.watch.outlook import Outlook
+from guichets.schedule.watch.prices import Prices
+from guichets.schedule.watch.prior import Prior
+from guichets.schedule.watch.record import Record
+from guichets.schedule.watch.zones import local_seconds
 
-
-@dataclass(slots=True)
-class _Known:
-    sightings: int = 0
-    openings: int = 0
-    last: datetime | None = None
-    was_offered: bool = False
+DAY = 86_400.0
+MORNING = 8 * 3600.0  # after midnight, all slots of the night are over
+LEARNT = 0.004  # openings that come back, per minute, from which on a minute is inside a learnt release
+FOLLOW_UPS = 3  # visits that bound how long an opening lasted
+KNOWN_LENGTH = 10  # endings seen, from which on few openings are followed up
+FOLLOWED_SHARE = 0.15
+EXPLORED_SHARE = 0.1  # of the budget: drawn at random, whatever they promise
+PRICE_EVERY = 60  # minutes
+REFIT_MINUTES = 1440
+SOONEST_REFIT_MINUTES = 30
+FITS_PER_MINUTE = 30
+TOGETHER = 10  # minutes: desks learnt within them share what depends on the instant alone
+LONGEST_GAP = 30  # minutes without planning that are made up for one by one
 
 
 class Watch:
@@ -47,43 +54,149 @@ class Watch:
         form_interval_seconds: float = 900.0,
         seed: int = 0,
     ) -> None:
-        self._every_minutes = every_minutes
         self._probe_seconds = delay_seconds * requests_per_probe
-        self._form_interval = timedelta(seconds=form_interval_seconds)
+        self._interval = form_interval_seconds
         self._seed = seed
-        self._desks: dict[str, WatchedDesk] = {}
-        self._known: dict[str, _Known] = {}
+        self._budget = Budget(every_minutes=every_minutes, desks=0)
+        self._prices = Prices()
+        self._prior = Prior()
         self._resting: frozenset[str] = frozenset()
-        self._spent: deque[datetime] = deque()
+        self._minute: int | None = None
+        self._desks: list[WatchedDesk] = []
+        self._index: dict[str, int] = {}
+        self._records: list[Record] = []
+        self._habits: list[Habits | None] = []
+        self._outlook = Outlook(0)
         self.set_desks(desks)
 
     def set_desks(self, desks: Iterable[WatchedDesk]) -> None:
-        """The catalogue changed: what is known of the desks that stay is kept."""
-        self._desks = {desk.id: desk for desk in desks}
-        self._known = {name: self._known.get(name, _Known()) for name in self._desks}
+        """The catalogue changed: what is known of the desks that stay is kept, whatever else of them
+        changed.
+        """
+        before, old, records, habits = self._index, self._desks, self._records, self._habits
+        self._desks = list({desk.id: desk for desk in desks}.values())
+        self._index = {desk.id: number for number, desk in enumerate(self._desks)}
+        stay = [(number, before[name]) for name, number in self._index.items() if name in before]
+        count = len(self._desks)
+        self._records = [Record() for _ in self._desks]
+        self._habits = [None] * count
+        self._next_fit = np.zeros(count, dtype=np.int64)
+        for here, there in stay:
+            self._records[here] = records[there]
+            if self._desks[here].timezone == old[there].timezone:
+                self._habits[here] = habits[there]
+        outlook = Outlook(count)
+        outlook.keep(self._outlook, stay)
+        self._outlook = outlook
+        self._budget.resize(count)
+        numbers = {host: number for number, host in enumerate(sorted({desk.host for desk in self._desks}))}
+        self._zones = Counter(desk.timezone for desk in self._desks)
+        self._host = [numbers[desk.host] for desk in self._desks]
+        self._members: list[list[int]] = [[] for _ in numbers]
+        for number, host in enumerate(self._host):
+            self._members[host].append(number)
+        self._host_last = [-math.inf] * len(numbers)
+        self._due: list[datetime | None] = [None] * count
+        self._due_at = np.full(count, math.inf)
+        self._follow = np.full(count, math.inf)
+        self._followed = [0] * count
+        self._dense_price = np.zeros(count)
+        self._last = np.full(count, -math.inf)
+        for number in range(count):
+            self._take_last(number)
+        self.rest(self._resting)
 
     def rest(self, hosts: Collection[str]) -> None:
         """These hosts, and no others, get no watch probes until the next call."""
         self._resting = frozenset(hosts)
+        self._rests = np.fromiter((desk.host in self._resting for desk in self._desks), dtype=bool)
+
+    # Learning
 
     def learn(self, sighting: Sighting) -> None:
-        """Take one visit in. Of desks that are not watched, or older than the last: ignored."""
-        known = self._known.get(sighting.desk_id)
-        if known is None:
+        """Take one visit in. Of desks that are not watched: ignored."""
+        number = self._index.get(sighting.desk_id)
+        if number is None:
             return
-        self._spent.append(sighting.at)
-        if known.last is not None and sighting.at < known.last:
+        at = sighting.at.timestamp()
+        host = self._host[number]
+        if at > self._host_last[host]:
+            self._host_last[host] = at
+        self._budget.note(int(at // 60))
+        found = sighting.is_offered
+        if not self._records[number].add(at, found, self._interval):
             return
-        known.last = sighting.at
-        known.sightings += 1
-        if sighting.is_offered is not None:
-            known.openings += sighting.is_offered and not known.was_offered
-            known.was_offered = sighting.is_offered
+        self._last[number] = at
+        if found is None:
+            return
+        is_new = found and self._outlook.open[number] < 0.3
+        self._outlook.saw(number, is_offered=found)
+        if not found:
+            self._follow[number] = math.inf
+            return
+        if is_new:
+            self._followed[number] = 0
+            self._hasten_fit(number)
+        self._plan_follow_up(number, at)
 
     def learn_history(self, desk_id: str, sightings: Iterable[Sighting]) -> None:
         """``learn`` of many sightings of one desk, in order of time: the same outcome, sooner."""
+        number = self._index.get(desk_id)
+        if number is None:
+            return
+        record, interval = self._records[number], self._interval
         for sighting in sightings:
-            self.learn(sighting)
+            record.add(sighting.at.timestamp(), sighting.is_offered, interval)
+        self._take_last(number)
+        for at in record.since(self._last[number] - DAY):
+            self._budget.note(int(at // 60))
+        self._next_fit[number] = 0
+
+    def _take_last(self, number: int) -> None:
+        """What the last visits of a record mean for the next one."""
+        record = self._records[number]
+        if not record.times:
+            return
+        self._last[number] = record.times[-1]
+        host = self._host[number]
+        self._host_last[host] = max(self._host_last[host], record.times[-1])
+        self._outlook.open[number] = 1.0 if record.was_open() else 0.0
+
+    def _hasten_fit(self, number: int) -> None:
+        """A desk opened: the less was known of it, the sooner that is thought over."""
+        habits = self._habits[number]
+        known = 0 if habits is None else len(habits.openings)
+        wished = self._records[number].fitted + int(SOONEST_REFIT_MINUTES * (1 + known) ** 1.3)
+        self._next_fit[number] = min(self._next_fit[number], wished)
+
+    def _plan_follow_up(self, number: int, at: float) -> None:
+        count, habits = self._followed[number], self._habits[number]
+        self._follow[number] = math.inf
+        if count >= FOLLOW_UPS or habits is None:
+            return
+        length = habits.length
+        fate = Random(f"{self._seed} {self._desks[number].id} {at}")
+        if length.evidence > KNOWN_LENGTH and fate.random() > FOLLOWED_SHARE:
+            return
+        self._followed[number] = count + 1
+        self._follow[number] = at + max(1.25 * CLOSEST_SECONDS, 42 * length.minutes * 2**count)
+
+    def _fit(self, number: int, now: int) -> None:
+        desk, record = self._desks[number], self._records[number]
+        times, offered = record.evidence(60.0 * now)
+        first = now // TOGETHER * TOGETHER
+        habits = learn_habits(
+            times, offered, timezone=desk.timezone, now=60.0 * now, first=first, prior=self._prior
+        )
+        self._habits[number] = habits
+        self._outlook.set(number, habits, first)
+        self._dense_price[number] = 0.35 * habits.pattern.sum() / CLOSE_PER_DAY
+        # The first time, desks are spread over the day; afterwards each keeps its minute.
+        spread = number * 7 % 120 if record.fitted < 0 else 0
+        self._next_fit[number] = first + REFIT_MINUTES - TOGETHER * spread
+        record.fitted = now
+
+    # Allotting
 
     def plan(self, minute: datetime, baseline: Mapping[str, datetime]) -> list[PlannedProbe]:
         """Watch probes of [minute, minute + 60 s), in order of time; they are to be made, and learnt.
@@ -91,46 +204,155 @@ class Watch:
         ``baseline``: next baseline instant of each desk; those that are more than a quarter of an hour away
         may be left out. Baseline probes are the caller's and never moved: the plan keeps its distance.
         """
-        if self._every_minutes <= 0:
+        if self._budget.every_minutes <= 0 or not self._desks:
             return []
-        while self._spent and self._spent[0] <= minute - _DAY:
-            self._spent.popleft()
-        fate = Random(f"{self._seed} {minute.timestamp()}")
-        chance = max(0.0, 1 / self._every_minutes - 18 / 1440)
-        busy: set[str] = set()
-        planned = []
-        for name, desk in self._desks.items():
-            at = minute + fate.random() * _MINUTE
-            last, due = self._known[name].last, baseline.get(name)
-            if fate.random() >= chance or desk.host in self._resting or desk.host in busy:
-                continue
-            if (last is not None and at - last < self._form_interval) or (
-                due is not None and abs(due - at) < self._form_interval
-            ):
-                continue
-            busy.add(desk.host)
-            planned.append(PlannedProbe(name, at, Reason.EXPLORE, 1 / chance, False))
-        return sorted(planned, key=lambda probe: probe.at)
+        start = minute.timestamp()
+        now = int(start // 60)
+        self._forget_future(start)
+        self._advance(now)
+        self._note_due(now, start + 60, baseline)
+        due = (np.clip(self._due_at, 0.0, 1e12) // 60).astype(np.int64)
+        room = self._budget.room(now, due=due, clock_change=self._clock_change(start))
+        if room <= 0:
+            return []
+        fate = Random(f"{self._seed} {now}")
+        slots = Minute(start, probe_seconds=self._probe_seconds, interval_seconds=self._interval, fate=fate)
+        planned: list[PlannedProbe] = []
+        for number, reason, weight, is_dense in self._candidates(now, slots):
+            if len(planned) >= room:
+                break
+            self._read_due(number, baseline)
+            host = self._host[number]
+            at = slots.place(
+                host,
+                self._records[number],
+                last=self._last[number],
+                due=self._due_at[number],
+                host_last=self._host_last[host],
+                host_due=[self._due_at[member] for member in self._members[host]],
+                is_dense=is_dense,
+            )
+            if at is not None:
+                instant = datetime.fromtimestamp(at, UTC)
+                planned.append(PlannedProbe(self._desks[number].id, instant, reason, weight, is_dense))
+        self._budget.note_planned(now, len(planned))
+        planned.sort(key=lambda probe: probe.at)
+        return planned
+
+    def _candidates(self, now: int, minute: Minute) -> Iterator[tuple[int, Reason, float, bool]]:
+        """Desks worth a visit, the best first, then follow-ups, then some drawn at random; none twice."""
+        outlook, place = self._outlook, now % len(self._outlook.intensity)
+        price = self._prices.price
+        gain = outlook.gain(now)
+        since = minute.end - self._last
+        wait = self._due_at - minute.start
+        is_free = (since > self._interval) & (wait > self._interval) & ~self._rests
+        is_learnt = (outlook.pattern[place] >= LEARNT) & ~self._rests & (wait > 0)
+        wanted = is_free & (gain >= price) & outlook.is_best_soon(now, since)
+        wanted |= is_learnt & (gain >= np.maximum(price, self._dense_price)) & (since > CLOSEST_SECONDS)
+        order = np.flatnonzero(wanted)
+        for number in order[np.argsort(-gain[order], kind="stable")].tolist():
+            yield number, self._reason(number, place), 1.0, bool(is_learnt[number])
+        following = np.flatnonzero((self._follow < minute.end) & ~wanted & ~self._rests)
+        self._follow[self._follow < minute.end] = math.inf
+        for number in following.tolist():
+            lately = outlook.pattern[(place - np.arange(20)) % len(outlook.pattern), number]
+            yield number, Reason.FOLLOW_UP, 1.0, bool(lately.max() >= LEARNT)
+        is_free &= ~wanted
+        is_free[following] = False
+        for number, chance in self._drawn(now, is_free):
+            yield number, Reason.EXPLORE, 1 / chance, False
+
+    def _drawn(self, now: int, is_free: Bools) -> Iterator[tuple[int, float]]:
+        """The explored share: half of it anywhere, half where most is unknown."""
+        fresh = np.where(is_free, self._outlook.fresh + 1e-9, 0.0)
+        total = fresh.sum()
+        if not total:
+            return
+        count = len(self._desks)
+        rate = EXPLORED_SHARE * count / self._budget.every_minutes
+        chance = np.minimum(1.0, rate * (fresh / total + is_free / count) / 2)
+        draws = np.random.default_rng([self._seed & 0xFFFFFFFF, now]).random(count)
+        for number in np.flatnonzero(draws < chance).tolist():
+            yield number, float(chance[number])
+
+    def _reason(self, number: int, place: int) -> Reason:
+        outlook = self._outlook
+        if outlook.novelty[place, number] > 0.5 * outlook.intensity[place, number]:
+            return Reason.EXPLORE
+        return Reason.CYCLE if outlook.is_cycle[place, number] else Reason.RELEASE
+
+    def _advance(self, now: int) -> None:
+        outlook = self._outlook
+        if self._minute is None or not 0 <= now - self._minute <= LONGEST_GAP:
+            self._minute = now - 1
+            outlook.resume(now, (60.0 * now - np.maximum(self._last, 0.0)) / 60)
+        due = np.flatnonzero(self._next_fit <= now)
+        for number in due[:FITS_PER_MINUTE].tolist():
+            self._fit(number, now)
+        while self._minute < now:
+            self._minute += 1
+            outlook.advance(self._minute)
+        if now % PRICE_EVERY == 0 or not self._prices.known:
+            self._prices.set(outlook, now, self._budget)
+
+    def _note_due(self, now: int, end: float, baseline: Mapping[str, datetime]) -> None:
+        """Read anew what is past or unknown, and a tenth of the rest: an instant to come seldom changes."""
+        stale = (self._due_at < end) | np.isinf(self._due_at)
+        stale[now % 10 :: 10] = True
+        for number in np.flatnonzero(stale).tolist():
+            self._read_due(number, baseline)
+
+    def _read_due(self, number: int, baseline: Mapping[str, datetime]) -> None:
+        at = baseline.get(self._desks[number].id)
+        if at is not self._due[number]:
+            self._due[number] = at
+            self._due_at[number] = math.inf if at is None else at.timestamp()
+
+    def _clock_change(self, start: float) -> float:
+        """How many more baseline probes than usual come within a day because clocks go forward.
+
+        They come in the morning after the night, an hour sooner than the day before: until then room is kept.
+        """
+        hours = 0.0
+        instants = np.asarray([start - MORNING, start + DAY])
+        for timezone, count in self._zones.items():
+            now, later = local_seconds(timezone, instants)
+            hours += count * max(0.0, (later - now - DAY - MORNING) / 3600)
+        return hours
+
+    def _forget_future(self, start: float) -> None:
+        """A clock jumped: visits later than now cannot have been."""
+        for number in np.flatnonzero(self._last > start + DAY).tolist():
+            self._records[number].forget_after(start)
+            self._last[number] = -math.inf
+            self._take_last(number)
+            self._host_last[self._host[number]] = self._last[number]
+
+    # States
 
     def snapshot(self, desk_id: str) -> bytes:
         """What is known of a desk, small and versioned, for ``restore``."""
-        known = self._known[desk_id]
-        last = None if known.last is None else known.last.isoformat()
-        return json.dumps([1, known.sightings, known.openings, last, known.was_offered]).encode()
+        return self._records[self._index[desk_id]].packed()
 
     def restore(self, desk_id: str, state: bytes) -> None:
         """Take up a desk where a snapshot left it. Raises WatchStateError when it cannot be read."""
-        try:
-            version, sightings, openings, last, was_offered = json.loads(state)
-            if version != 1:
-                raise ValueError(version)
-            at = None if last is None else datetime.fromisoformat(last)
-        except (ValueError, TypeError) as error:
-            raise WatchStateError(f"{desk_id}: its learnt state cannot be read: relearn it") from error
-        self._known[desk_id] = _Known(sightings, openings, at, was_offered)
+        record = Record.unpacked(desk_id, state, self._interval)
+        number = self._index[desk_id]
+        self._records[number] = record
+        self._habits[number] = None
+        self._next_fit[number] = 0
+        self._take_last(number)
+        for at in record.since(self._last[number] - DAY):
+            self._budget.note(int(at // 60))
 
     def learnt(self, desk_id: str) -> LearntDesk:
         """What has been learnt of a desk, for people. Raises KeyError for a desk that is not watched."""
-        known = self._known[desk_id]
-        hours = tuple(tuple(0.0 for _ in range(24)) for _ in range(7))
-        return LearntDesk(releases=(), weekly_map=hours, sightings=known.sightings, openings=known.openings)
+        number = self._index[desk_id]
+        desk, record = self._desks[number], self._records[number]
+        now = 60.0 * (self._last[number] // 60 + 1) if record.times else 0.0
+        times, offered = record.evidence(now)
+        habits = learn_habits(
+            times, offered, timezone=desk.timezone, now=now, first=int(now // 60), prior=self._prior
+        )
+        return explain(habits, timezone=desk.timezone, sightings=len(times))
