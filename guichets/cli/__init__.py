@@ -31,6 +31,7 @@ from guichets.cli import (
     sandbox,
     schedule,
     settings,
+    simulate,
     status,
 )
 from guichets.errors import GuichetsError
@@ -62,6 +63,8 @@ app.command()(report.report)
 app.command()(status.status)
 app.command()(sandbox.sandbox)
 app.command()(settings.settings)
+app.command()(simulate.simulate)
+app.command()(simulate.trace)
 
 
 def _print_version(wanted: bool) -> None:

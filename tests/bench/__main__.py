@@ -12,6 +12,7 @@ from tests.bench import (
     schedule,
     site,
     statistics,
+    watch,
 )
 
 crawl.main()
@@ -25,3 +26,4 @@ statistics.main()
 site.main()
 browser.main()
 constat.main()
+watch.main()
