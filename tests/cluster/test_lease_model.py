@@ -90,6 +90,9 @@ class Machine(RuleBasedStateMachine):
         return (owner, token) == (name, lease.token) and end > self.now
 
     @rule(name=whichever, at_most=st.integers(1, HOSTS))
+    def claim_some(self, name: str, at_most: int) -> None:
+        self.claim(name, at_most)
+
     def claim(self, name: str, at_most: int) -> None:
         leases = self.run(self.workers[name].claim(at_most))
         free = {
@@ -128,15 +131,29 @@ class Machine(RuleBasedStateMachine):
         else:
             assert told <= max(0.0, truth) + 5
 
-    @rule(desk=st.integers(1, DESKS), is_dense=st.booleans(), ahead=seconds)
-    def plan_watch_probe(self, desk: int, is_dense: bool, ahead: int) -> None:
+    @rule(name=whichever, desk=st.integers(1, DESKS), is_dense=st.booleans(), ahead=st.sampled_from([0, 101]))
+    def plan_a_watch_probe_and_look_for_it(self, name: str, desk: int, is_dense: bool, ahead: int) -> None:
+        """Of a host none of whose desks is due for a while."""
+        self.connection.execute(
+            "UPDATE desks SET next_due_at = now() + interval '2 hours'"
+            " WHERE host = (SELECT host FROM desks WHERE id = %s)",
+            [f"d{desk}"],
+        )
         self.connection.execute(
             "INSERT INTO watch_queue"
             " (desk_id, planned_at, expires_at, host, family, reason, weight, is_dense)"
             " SELECT id, now() + %(ahead)s, now() + %(ahead)s + interval '75 s', host, family, 'release', 1,"
             " %(is_dense)s FROM desks WHERE id = %(desk)s",
-            {"ahead": timedelta(seconds=ahead - 1), "is_dense": is_dense, "desk": f"d{desk}"},
+            {"ahead": timedelta(seconds=ahead), "is_dense": is_dense, "desk": f"d{desk}"},
         )
+        before = len(self.leases[name])
+        for _ in range(2):  # what is due comes first
+            self.claim(name, HOSTS)
+        for lease in self.leases[name][before:]:
+            for due in lease.desks:
+                if due.watch_at is not None:
+                    self.begin(name, lease, due)
+                    self.workers[name].finish(lease, due)
 
     @rule(name=whichever)
     def is_cancelled_while_it_claims(self, name: str) -> None:
@@ -189,7 +206,10 @@ class Machine(RuleBasedStateMachine):
             schedule.finish(lease, due)
         if not lease.desks:
             return
-        due = data.draw(st.sampled_from(list(lease.desks)))
+        self.begin(name, lease, data.draw(st.sampled_from(list(lease.desks))))
+
+    def begin(self, name: str, lease: HostLease, due: DueDesk) -> None:
+        schedule = self.workers[name]
         is_paused = self.paused.get(lease.host, 0.0) > self.now
         planned = self.connection.execute(
             "SELECT is_dense FROM watch_queue WHERE desk_id = %s AND planned_at = %s",
