@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.cluster.proxy import DatabaseProxy
 from tests.crawl_fixtures import Crawler, Workshop, read_rows, wait_until
 from tests.database_fixtures import Database
 from tests.sandbox_fixtures import RunningSandbox
+from tests.watch_history import seed_history
 
 pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(300)]
 
@@ -174,3 +176,49 @@ def test_crawl_goes_on_while_the_planner_cannot_reach_postgresql(workshop: Works
         proxy.close()
     assert result.log.count("no watch probes are planned meanwhile") == 1
     assert "Traceback" not in result.log
+
+
+def test_crawl_watches_for_a_release_it_learnt_and_leaves_the_host_that_refused_us(
+    workshop: Workshop,
+) -> None:
+    """Two desks open every day in a minute or two; one of their hosts refused us two days ago."""
+    place = Place(workshop, desks=12)  # so many that their common budget leaves room for some probes at once
+    watched, refused, *_ = place.desks
+    with place.database.connect() as connection:
+        (now,) = connection.execute("SELECT now()").fetchone() or (None,)
+        assert now is not None
+        opens_at = now + timedelta(seconds=75)
+        for desk in (watched, refused):
+            seed_history(connection, desk, days=42, every=timedelta(hours=1), opens_at=opens_at)
+            seed_history(
+                connection, desk, days=42, every=timedelta(minutes=6), opens_at=opens_at, only_near=True
+            )
+        connection.execute(
+            "UPDATE hosts SET last_refusal_at = now() - interval '2 days'"
+            " WHERE host = (SELECT host FROM desks WHERE id = %s)",
+            [refused],
+        )
+    due_before = place.rows("SELECT id, next_due_at FROM desks ORDER BY id")
+    process, out = place.crawler.start(settings=SETTINGS, minutes=6)
+    wait_until(
+        lambda: place.rows("SELECT FROM observations JOIN watch_probes USING (probe) WHERE is_dense"),
+        "a watch probe in the learnt period",
+        seconds=240,
+    )
+    process.send_signal(signal.SIGTERM)
+    result = place.crawler.finish(process, out)
+    assert "Traceback" not in result.log
+    probes = place.rows("SELECT * FROM watch_probes ORDER BY begun_at")
+    assert refused not in {row["desk_id"] for row in probes}
+    dense = [row for row in probes if row["is_dense"]]
+    assert {(row["desk_id"], row["reason"]) for row in dense} <= {(watched, "release"), (watched, "cycle")}
+    assert place.visits(refused) == []
+    starts = place.visits(watched)
+    assert all(later - one >= timedelta(minutes=1) for one, later in pairwise(starts))
+    own = [row for row in probes if row["desk_id"] == watched]
+    for row, start in zip(own, starts, strict=False):
+        assert row["planned_at"] <= start <= row["planned_at"] + timedelta(seconds=80)
+    assert place.rows("SELECT FROM baseline_visits") == []
+    assert place.rows("SELECT id, next_due_at FROM desks ORDER BY id") == due_before
+    (state,) = place.rows(f"SELECT releases FROM watch_states WHERE desk_id = '{watched}'")
+    assert state["releases"]
