@@ -40,6 +40,8 @@ BIN_SECONDS = 300
 BINS = DAY // BIN_SECONDS  # of a day
 WIDTHS = (1.5, 4.0, 9.0)  # standard deviations of a release's minute that are tried
 ROUNDS = 5
+CURIOSITY = 2.0  # a return seen once is worth as many times more: to know whether it comes is worth much
+NEAR_MINUTES = 12.0
 DOUBT = 0.5  # days without it that are added to every explanation's record
 REACH = 30  # minutes around an opening that its return is looked for in
 WEEK_MINUTES = 7 * 1440
@@ -269,7 +271,9 @@ def _foretold(
         nothing = np.zeros(HORIZON)
         best = _best_soon(novelty, length.minutes)
         return Habits(novelty, nothing, novelty, best, nothing > 0, length, openings)
-    pattern = _returns(learnt.place, openings.spread, learnt.shares * learnt.kept, watched, ahead)
+    counted = learnt.shares * learnt.kept
+    counted[:ROUTINE] *= 1 + CURIOSITY / _support(learnt.place) ** 2
+    pattern = _returns(learnt.place, openings.spread, counted, watched, ahead)
     routine = learnt.routine
     intensity = pattern + novelty + routine.rate[ahead.kind, ahead.minute]
     cycle = routine.pattern[ahead.kind, ahead.minute]
@@ -277,6 +281,13 @@ def _foretold(
     pattern += cycle
     best = _best_soon(intensity, length.minutes)
     return Habits(intensity, pattern, novelty, best, is_cycle, length, openings, learnt)
+
+
+def _support(place: Place) -> Floats:
+    """How many openings, each included, came near the minute of the day of each."""
+    apart = np.abs(place.minute[:, None] - place.minute)
+    near: Floats = (np.minimum(apart, 1440 - apart) < NEAR_MINUTES).sum(axis=1).astype(np.float64)
+    return near
 
 
 def _best_soon(intensity: Floats, length_minutes: float) -> Floats:

@@ -42,7 +42,7 @@ class Prices:
             self.price = HIGHEST
             return
         if spent > 0:
-            goal = 0.96 * budget.usable_per_day - BASELINE_PER_DAY * desks
+            goal = 0.985 * budget.usable_per_day - BASELINE_PER_DAY * desks
             ratio = max(spent - BASELINE_PER_DAY * desks, 0.05 * day) / max(goal, 0.05 * day)
             self.use = min(2.0, max(0.05, self.use * min(1.5, max(0.6, ratio)) ** 0.06))
         low, high = np.log(LOWEST), np.log(HIGHEST)

@@ -13,12 +13,12 @@ import numpy as np
 from guichets.schedule.watch.arrays import Bools
 from guichets.schedule.watch.budget import Budget
 from guichets.schedule.watch.explain import explain
-from guichets.schedule.watch.habits import Habits, learn_habits
+from guichets.schedule.watch.habits import HORIZON, ROUTINE, Habits, learn_habits
 from guichets.schedule.watch.instants import CLOSE_PER_DAY, CLOSEST_SECONDS, Minute
 from guichets.schedule.watch.model import LearntDesk, PlannedProbe, Reason, Sighting, WatchedDesk
 from guichets.schedule.watch.outlook import Outlook
 from guichets.schedule.watch.prices import Prices
-from guichets.schedule.watch.prior import Prior
+from guichets.schedule.watch.prior import PARTS, Prior, pooled
 from guichets.schedule.watch.record import Record
 from guichets.schedule.watch.zones import local_seconds
 
@@ -33,6 +33,7 @@ PRICE_EVERY = 60  # minutes
 REFIT_MINUTES = 1440
 SOONEST_REFIT_MINUTES = 30
 FITS_PER_MINUTE = 30
+FEWEST_TO_TEACH = 3  # openings
 TOGETHER = 10  # minutes: desks learnt within them share what depends on the instant alone
 LONGEST_GAP = 30  # minutes without planning that are made up for one by one
 
@@ -60,6 +61,7 @@ class Watch:
         self._budget = Budget(every_minutes=every_minutes, desks=0)
         self._prices = Prices()
         self._prior = Prior()
+        self._novelty_of_day = 0.0  # the mean over its minutes
         self._resting: frozenset[str] = frozenset()
         self._minute: int | None = None
         self._desks: list[WatchedDesk] = []
@@ -96,6 +98,11 @@ class Watch:
         for number, host in enumerate(self._host):
             self._members[host].append(number)
         self._host_last = [-math.inf] * len(numbers)
+        self._parts = np.zeros((count, PARTS), dtype=np.float32)
+        self._dated = np.full(count, math.nan)
+        for number, known in enumerate(self._habits):
+            if known is not None:
+                self._teach(number, known)
         self._due: list[datetime | None] = [None] * count
         self._due_at = np.full(count, math.inf)
         self._follow = np.full(count, math.inf)
@@ -191,10 +198,24 @@ class Watch:
         self._habits[number] = habits
         self._outlook.set(number, habits, first)
         self._dense_price[number] = 0.35 * habits.pattern.sum() / CLOSE_PER_DAY
+        self._teach(number, habits)
         # The first time, desks are spread over the day; afterwards each keeps its minute.
         spread = number * 7 % 120 if record.fitted < 0 else 0
         self._next_fit[number] = first + REFIT_MINUTES - TOGETHER * spread
         record.fitted = now
+
+    def _teach(self, number: int, habits: Habits) -> None:
+        """Keep what the desk says about others."""
+        self._parts[number] = 0.0
+        self._dated[number] = math.nan
+        learnt = habits.learnt
+        if learnt is None:
+            return
+        share = learnt.shares[:ROUTINE].sum(axis=0)
+        parts = (learnt.place.minute // (1440 // PARTS)).astype(np.int64)
+        self._parts[number] = np.minimum(np.bincount(parts, share * (share > 0.5), PARTS), 1.0)
+        if len(share) >= FEWEST_TO_TEACH:
+            self._dated[number] = share.mean()
 
     # Allotting
 
@@ -270,7 +291,9 @@ class Watch:
         if not total:
             return
         count = len(self._desks)
-        rate = EXPLORED_SHARE * count / self._budget.every_minutes
+        novelty = self._outlook.novelty
+        by_day = novelty[now % len(novelty)].sum() / max(float(self._novelty_of_day), 1e-12)
+        rate = EXPLORED_SHARE * count / self._budget.every_minutes * min(3.0, by_day)
         chance = np.minimum(1.0, rate * (fresh / total + is_free / count) / 2)
         draws = np.random.default_rng([self._seed & 0xFFFFFFFF, now]).random(count)
         for number in np.flatnonzero(draws < chance).tolist():
@@ -294,7 +317,9 @@ class Watch:
             self._minute += 1
             outlook.advance(self._minute)
         if now % PRICE_EVERY == 0 or not self._prices.known:
+            self._prior = pooled(self._parts, self._dated)
             self._prices.set(outlook, now, self._budget)
+            self._novelty_of_day = float(outlook.novelty.sum(dtype=np.float64)) / HORIZON
 
     def _note_due(self, now: int, end: float, baseline: Mapping[str, datetime]) -> None:
         """Read anew what is past or unknown, and a tenth of the rest: an instant to come seldom changes."""
