@@ -40,14 +40,11 @@ def render_releases(
     desks = {row["desk_id"] for row in rows}
     parts.append(_week([maps[desk] for desk in desks]))
     if shown:
-        row = next((row for row in shown if row["since"] is not None), None)
-        if row is not None:
-            parts.append(
-                Text(
-                    "\nLes visites sur lesquelles cela repose : "
-                    f"guichets export --desks {row['desk_id']} --since {row['since']}"
-                )
-            )
+        first = shown[0]["desk_id"]
+        since = min((row["since"] for row in shown if row["desk_id"] == first and row["since"]), default=None)
+        if since is not None:
+            evidence = f"guichets export --desks {first} --since {since}"
+            parts.append(Text(f"\nLes visites sur lesquelles cela repose : {evidence}"))
     parts.append(Text("Heures exactes : pour l'exploitant et ses partenaires, à ne pas publier."))
     return Group(*parts)
 
@@ -111,14 +108,15 @@ def _week(maps: Sequence[Sequence[float]]) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=0, header_style="dim")
     table.add_column("", no_wrap=True)
     for hour in range(24):
-        table.add_column(f"{hour:2}", no_wrap=True, width=2)
+        # two characters an hour leave no room for each number
+        table.add_column(f"{hour:2}" if hour % 3 == 0 else "", no_wrap=True, width=2)
     for day, name in enumerate(WEEKDAYS):
         table.add_row(f"{name:9}", *(_mark(value, most) for value in hours[24 * day : 24 * day + 24]))
     heading = f"Ouvertures attendues, heure par heure (heure locale), {_counted(len(maps), 'guichet')} :"
     if most <= 0:
         return Group(Text(heading), table, Text("Aucune n'est attendue."))
     legend = ", ".join(f"{mark.strip()} {_number(share * most)} et plus" for share, mark, _ in SHADES[:-1])
-    return Group(Text(heading), table, Text(f"{legend}, · moins. Par heure de la semaine."))
+    return Group(Text(heading), table, Text(f"{legend}, · moins."))
 
 
 def _mark(value: float, most: float) -> Text:
