@@ -364,12 +364,14 @@ class Watch:
         """Take up a desk where a snapshot left it. Raises WatchStateError when it cannot be read."""
         record = Record.unpacked(desk_id, state, self._interval)
         number = self._index[desk_id]
+        counted = {round(at) for at in self._records[number].since(self._last[number] - DAY)}
         self._records[number] = record
         self._habits[number] = None
         self._next_fit[number] = 0
         self._take_last(number)
         for at in record.since(self._last[number] - DAY):
-            self._budget.note(int(at // 60))
+            if round(at) not in counted:  # a desk relearnt while it is watched
+                self._budget.note(int(at // 60))
 
     def learnt(self, desk_id: str) -> LearntDesk:
         """What has been learnt of a desk, for people. Raises KeyError for a desk that is not watched."""

@@ -294,6 +294,22 @@ def test_restored_desk_goes_on_as_if_nothing_had_happened() -> None:
     assert len(before.snapshot("d0")) < 3 * 40 * 20
 
 
+def test_desk_relearnt_while_it_is_watched_costs_no_budget_twice() -> None:
+    """As the planner does once a week, of every desk."""
+    is_open = opens_at(9)
+    source = Watch(desks(1), every_minutes=30)
+    source.learn_history("d0", history("d0", 20, is_open))
+    once, again = (Watch(desks(1), every_minutes=30) for _ in range(2))
+    for watch, times in ((once, 1), (again, 3)):
+        for _ in range(times):
+            watch.restore("d0", source.snapshot("d0"))
+    plans = [
+        watch_for(watch, 720, lambda desk, at: is_open(at), start=START + timedelta(days=20))
+        for watch in (once, again)
+    ]
+    assert plans[0] == plans[1] != []
+
+
 @pytest.mark.parametrize("state", [b"", b"nonsense", b"\x01nonsense", b"\x63", b"{}"], ids=repr)
 def test_snapshot_that_cannot_be_read_is_refused_in_one_line(state: bytes) -> None:
     with pytest.raises(WatchStateError, match=r"^d0: its learnt state cannot be read: relearn it$"):
