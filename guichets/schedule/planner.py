@@ -28,6 +28,7 @@ QUERIES = load_queries("guichets.schedule", "planner.sql")
 
 LEASE_SECONDS = 60.0  # how long nobody plans after a planner was killed
 LEAD_SECONDS = 15.0  # how long before a minute it is planned: a worker that waits looks every 15 s
+UNDER_WAY = timedelta(minutes=3)  # from the instant planned to what it saw being read here, or never
 GRACE_SECONDS = 75.0  # a watch probe that late is dropped: what it was to see may be over
 RELEARN_SECONDS = 0.5  # of each pass, given to desks to be relearnt
 HISTORY = timedelta(days=400)  # of a desk's past that is relearnt
@@ -87,6 +88,7 @@ class Planner:
         self._due: dict[str, datetime] = {}  # each desk's next baseline instant
         self._kept: dict[str, _Kept] = {}
         self._changed: set[str] = set()  # learnt since their states were kept
+        self._under_way: dict[str, datetime] = {}  # instant of each desk's last planned probe
         self._read_until: datetime | None = None
 
     def work(self) -> bool:
@@ -181,7 +183,9 @@ class Planner:
     def _plan(self, minute: datetime) -> None:
         self._rows("drop_late")
         self._watch.rest([row["host"] for row in self._rows("rests")])
-        probes = self._watch.plan(minute, self._due)
+        probes = [
+            probe for probe in self._watch.plan(minute, self._due) if not self._awaits(probe.desk_id, minute)
+        ]
         if not self._rows("mark_planned", until=minute + _MINUTE):
             return
         self._rows(
@@ -192,6 +196,17 @@ class Planner:
             reasons=[str(probe.reason) for probe in probes],
             weights=[probe.weight for probe in probes],
             dense=[probe.is_dense for probe in probes],
+        )
+
+        self._under_way.update((probe.desk_id, probe.at) for probe in probes)
+
+    def _awaits(self, desk_id: str, minute: datetime) -> bool:
+        """Whether a probe of the desk was planned that is not learnt yet: another one would be of no use."""
+        planned_at, kept = self._under_way.get(desk_id), self._kept.get(desk_id)
+        return (
+            planned_at is not None
+            and timedelta(0) <= minute - planned_at < UNDER_WAY
+            and (kept is None or kept.newest_at < planned_at)
         )
 
     def _keep(self, now: datetime) -> None:

@@ -130,6 +130,19 @@ def test_no_minute_is_planned_twice_whoever_plans(
     assert [row for row in planned(database) if row["planned_at"] < until] == before
 
 
+def test_desk_whose_probe_is_not_learnt_yet_is_not_planned_again(
+    new_planner: Callable[..., Planner], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner = new_planner()
+    plan_some(planner, database)
+    for ahead in (120.0, 180.0):
+        monkeypatch.setattr(planner_module, "LEAD_SECONDS", ahead)
+        assert planner.work()
+    desks = [row["desk_id"] for row in planned(database)]
+    assert len(desks) > 1
+    assert len(desks) == len(set(desks))
+
+
 def test_what_is_too_late_is_dropped_and_counted(
     new_planner: Callable[..., Planner], database: Database, connection: psycopg.Connection[Any]
 ) -> None:
