@@ -14,7 +14,7 @@ from guichets.schedule.watch.zones import local_seconds
 
 APART_MINUTES = 25.0  # between two habits of one desk
 LIKELY = 0.4  # share of an opening that a habit must explain to be told with it
-PEAK = 1.8  # times the usual rate, from which on a minute of the hour is told
+PEAK = 1.5  # times the usual rate, from which on a minute of the hour is told
 FEWEST = 3  # openings without a date before their hours are told
 
 
