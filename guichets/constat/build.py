@@ -27,7 +27,7 @@ from guichets.constat.sentences import Read, Sentences
 from guichets.constat.tables import ProofFiles, observations_csv
 from guichets.constat.wacz import WaczWriter
 from guichets.constat.watching import gaps_of, longest_without, tallies_of
-from guichets.constat.wording import when
+from guichets.constat.wording import desk_name, when
 from guichets.evidence.errors import EvidenceError
 from guichets.evidence.reader import ArchivedPage
 from guichets.evidence.timestamp import timestamp_path
@@ -81,7 +81,7 @@ def build_constat(
         pages = draft / "pages"
         pages.mkdir()
         proofs = ProofFiles(gathered.desk.family)
-        title = f"{gathered.desk.id}, {gathered.days.first} – {gathered.days.last}"
+        title = f"{desk_name(gathered.desk)}, {gathered.days.first} – {gathered.days.last}"
         wacz = WaczWriter(draft / "archive.wacz", created=order.now, title=title)
         work = _look_up(gathered, order, finder, proofs, wacz, progress)
         wacz.close(order.key)

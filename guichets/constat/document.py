@@ -43,7 +43,7 @@ def write_cover(contents: Contents, reference: str | None, manifest: str, place:
         "reference": wording.printable(reference) if reference else None,
         "lines": [
             wording.printable(f"{contents.desk.label} — {contents.desk.office}"),
-            wording.printable(f"{contents.desk.id} · {contents.desk.url}"),
+            wording.printable(f"{wording.desk_name(contents.desk)} · {contents.desk.url}"),
             chapters.period(contents.days),
             f"Établi le {wording.when(contents.created)} (heure de Paris)",
         ],

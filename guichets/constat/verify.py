@@ -189,7 +189,7 @@ def check_manifest(files: dict[str, bytes], findings: Findings) -> dict[str, Any
 
 
 def check_rows(
-    files: dict[str, bytes], findings: Findings
+    files: dict[str, bytes], manifest: dict[str, Any], findings: Findings
 ) -> tuple[dict[int, dict[str, str]], dict[int, dict[str, Any]]]:
     """The lines of observations.csv against the rows they were made from; both by number."""
     text = files.get("observations.csv", b"").decode("utf-8-sig", "replace")
@@ -224,6 +224,12 @@ def check_rows(
             continue
         rows[place] = {"text": entry["ligne"], "row": row}
         compare_row(line, row, where, findings)
+        if (row.get("desk_id"), row.get("counter_key")) != (manifest.get("desk"), manifest.get("counter")):
+            findings.breaks(
+                where,
+                "la ligne est d'un autre guichet ou sous-choix",
+                "the row is of another desk or sub-choice",
+            )
     if withheld:
         findings.cannot(
             "%d lignes ne sont pas jointes en entier (page donnée, créneaux à venir, jeton de session) : "
@@ -594,7 +600,10 @@ def last_sunday(year: int, month: int) -> date:
 
 
 def report(findings: Findings, manifest: dict[str, Any], raw: bytes) -> int:
-    say("Constat : {}, du {} au {}".format(manifest.get("desk"), manifest.get("from"), manifest.get("to")))
+    desk = "{}".format(manifest.get("desk"))
+    if manifest.get("counter") is not None:
+        desk += ", sous-choix {}".format(manifest["counter"])
+    say("Constat : {}, du {} au {}".format(desk, manifest.get("from"), manifest.get("to")))
     say(f"manifest.json SHA-256 {sha256(raw)}")
     for title, pairs in (
         ("CE QUI TIENT / WHAT HOLDS", findings.held),
@@ -630,7 +639,7 @@ def main(arguments: list[str]) -> int:
         say(f"{place} : {problem}")
         return 2
     if manifest:
-        lines, rows = check_rows(files, findings)
+        lines, rows = check_rows(files, manifest, findings)
         check_notes(files, lines, rows, check_seals(files, findings), findings)
         check_stamps(files, check_seals(files, Findings()), findings)
         check_pages(files, rows, findings)

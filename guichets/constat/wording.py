@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from guichets.constat.attempts import Attempt, Standing
+from guichets.constat.attempts import Attempt, DeskFacts, Standing
 from guichets.constat.criterion import Judgement, Verdict
 from guichets.french import DAYS, PARIS, day_in_words
 
@@ -80,6 +80,13 @@ def printable(text: str) -> str:
         else "□"
         for one in text
     )
+
+
+def desk_name(desk: DeskFacts) -> str:
+    """The desk's id; where a counter alone is told of, that counter beside it."""
+    if desk.counter_key is None:
+        return desk.id
+    return f"{desk.id}, sous-choix {desk.counter_label or 'sans nom'} ({desk.counter_key})"
 
 
 def when(instant: datetime) -> str:

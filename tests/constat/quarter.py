@@ -7,7 +7,7 @@ choose. Each visit archives the pages the sandbox's EZBooking would show, as a c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ import psycopg
 
 from guichets.database.observations import insert_observations
 from guichets.evidence import ArchiveWriter, EvidenceRef, Exchange, seal_until
-from guichets.items import Evidence, Observation, Slot
+from guichets.items import Evidence, Observation, Slot, counter_observation_id
 from guichets.outcomes import Outcome
 from guichets.rows import note_of, record_of
 from guichets.sandbox.families import _ezbooking_pages as pages
@@ -70,6 +70,7 @@ class Quarter:
     attempts: list[Truth] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     slots_due: int = 0
+    of_counters: dict[str, list[Truth]] = field(default_factory=dict)
 
     def of(self, outcome: str) -> list[Truth]:
         return [one for one in self.attempts if one.outcome == outcome]
@@ -87,9 +88,11 @@ def make_quarter(
     gap: tuple[date, date] | None = (date(2025, 2, 10), date(2025, 2, 14)),
     seal: bool = True,
     noise: Callable[[ArchiveWriter, datetime], None] | None = None,
+    full_counters: Mapping[str, str] | None = None,
 ) -> Quarter:
     """Write a quarter; ``gap``: days, both included, on which nobody looked.
 
+    ``full_counters``: labels by key of counters that never offer; what the desk offers, another counter does.
     ``noise``: called at each visit, to archive what other desks' visits would.
     """
     year = simulate_year(
@@ -101,7 +104,7 @@ def make_quarter(
         connection.execute(f"DELETE FROM {table} WHERE desk_id = %s", [desk.desk.id])
     connection.execute("UPDATE desks SET family = 'ezbooking' WHERE id = %s", [desk.desk.id])
     quarter = Quarter(desk.desk.id, desk.desk.departement, home)
-    _visit_all(connection, desk, quarter, seed, gap, noise)
+    _visit_all(connection, desk, quarter, seed, gap, noise, full_counters or {})
     for recount in ("recompute_days", "recompute_sequences"):  # what was deleted is not noticed else
         connection.execute(
             f"""SELECT {recount}(array_agg(%(desk)s::text), array_agg(day::date))
@@ -120,6 +123,7 @@ def _visit_all(
     seed: int,
     gap: tuple[date, date] | None,
     noise: Callable[[ArchiveWriter, datetime], None] | None,
+    full_counters: Mapping[str, str],
 ) -> None:
     fate = Random(f"{seed}/quarter")
     slots = list(_slots(desk))
@@ -142,20 +146,40 @@ def _visit_all(
             outcome = _befallen(fate, outcome)
             free = [at + timedelta(days=3, hours=number) for number in (1, 2)] if outcome == "offered" else []
             observation = site.visit(archive, at, outcome, free, fate)
-            record = record_of(observation)
-            archive.write_note(
-                note_of(record),
-                record_id=observation.id.urn,
-                at=observation.observed_at,
-                rests_on=[part.record_id for part in observation.evidence[-1:] if part.record_id],
-            )
-            records.append(record)
+            lines = []
+            if outcome in ("none", "offered"):  # else the visit never came to its counters
+                lines = site.visit_counters(archive, observation, full_counters, fate)
+                observation = replace(
+                    observation,
+                    requests=observation.requests + sum(line.requests for line in lines),
+                    evidence=(*observation.evidence, *(part for line in lines for part in line.evidence)),
+                )
+            for line in (*lines, observation):
+                record = record_of(line)
+                archive.write_note(
+                    note_of(record),
+                    record_id=line.id.urn,
+                    at=line.observed_at,
+                    rests_on=[part.record_id for part in line.evidence[-1:] if part.record_id],
+                )
+                records.append(record)
+                if line.counter is not None:
+                    told = Truth(line.id, line.observed_at, str(line.outcome), SENTENCES[str(line.outcome)])
+                    quarter.of_counters.setdefault(line.counter, []).append(told)
             quarter.observations.append(observation)
             visits.append((desk.desk.id, slot.starts_at, at, observation.probe, 1))
             sentence = SENTENCES.get(outcome, "[titre] " + site.titles if outcome == "offered" else None)
             quarter.attempts.append(Truth(observation.id, observation.observed_at, outcome, sentence))
     insert_observations(connection, records)
     with connection.cursor() as cursor:
+        cursor.executemany(  # a crawl notes them as it writes its rows
+            "INSERT INTO counters (desk_id, key, label, first_seen_at, last_seen_at) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            [
+                (desk.desk.id, key, full_counters[key], lines[0].at, lines[-1].at)
+                for key, lines in quarter.of_counters.items()
+            ],
+        )
         cursor.executemany(
             "INSERT INTO baseline_visits (desk_id, slot_starts_at, begun_at, probe, fencing_token) "
             "VALUES (%s, %s, %s, %s, %s)",
@@ -201,6 +225,17 @@ class _Site:
             worker="w1",
             host=desk.host,
         )
+
+    def visit_counters(
+        self, archive: ArchiveWriter, desk: Observation, labels: Mapping[str, str], fate: Random
+    ) -> list[Observation]:
+        """Each counter's line, on a page of its own: nothing is free there."""
+        lines = []
+        for key, label in labels.items():
+            found = self.visit(archive, desk.observed_at, "none", [], fate)
+            own = counter_observation_id(desk.probe, key)
+            lines.append(replace(found, id=own, probe=desk.probe, counter=key, counter_label=label))
+        return lines
 
     def _pages(
         self, outcome: str, at: datetime, free: Sequence[datetime], fate: Random
