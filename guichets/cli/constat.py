@@ -65,6 +65,7 @@ def _make(
     from guichets.browser import BrowserNotFound, find_browser
     from guichets.cli._families import load_families
     from guichets.constat import Order, build_constat, check_free, last_day_told, read_days, read_key
+    from guichets.constat.sentences import reader_of
     from guichets.errors import ArgumentError
 
     now = SystemClock().now().replace(microsecond=0)
@@ -88,7 +89,7 @@ def _make(
             out=out,
             home=configuration.home(),
             now=now,
-            read=family.read,
+            read=reader_of(family.readers),
             browser=browser,
             no_browser=no_browser,
             key=key,

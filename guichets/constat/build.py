@@ -21,7 +21,17 @@ from guichets.constat.criterion import judge, weeks_seen
 from guichets.constat.document import write_cover, write_pdf
 from guichets.constat.gather import Gathered
 from guichets.constat.package import COVER, REPORT, data_hash, drafting, hashes_of, publish, write_manifest
-from guichets.constat.pages import Choice, Shot, Showcase, draw_all, is_coming, list_of_pages, reading_copy
+from guichets.constat.pages import (
+    Choice,
+    Shot,
+    Showcase,
+    draw_all,
+    is_coming,
+    list_of_pages,
+    photograph_of,
+    reading_copy,
+    write_photographs,
+)
 from guichets.constat.proofs import ProofFinder
 from guichets.constat.sentences import Read, Sentences
 from guichets.constat.tables import ProofFiles, observations_csv
@@ -125,7 +135,7 @@ def build_constat(
             errata=gathered.errata,
             seals=within,
             stamped=sum(timestamp_path(order.home, seal.day).exists() for seal in within),
-            warnings=_warnings(gathered, work, no_pictures),
+            warnings=_warnings(gathered, work, no_pictures, has_pictures=bool(pictures)),
             data=data_hash(hashes_of(draft)),
         )
         scratch = draft / ".typst"
@@ -163,14 +173,17 @@ def _look_up(
         progress("les preuves", number - 1, total)
         proof = finder.find(row)
         decisive = showcase.decisive(row, proof)
-        coming = any(is_coming(slot, order.now) for slot in _slots(row))
+        slots = _slots(row)
+        # an offer whose dates could not be read may be free still
+        is_undated = row["outcome"] == Outcome.OFFERED and not slots
+        coming = is_undated or any(is_coming(slot, order.now) for slot in slots)
         sentence = None
         if decisive is not None:
             sentence = _sentence(sentences, decisive[1])
         attempt = _attempt(number, row, proof.standing, proof.why, sentence, zone, order.now)
         work.attempts.append(attempt)
         proofs.add(number, str(row["id"]), proof, personal=row["contributor"] is not None, coming=coming)
-        given = [(ref, archived) for ref, archived in proof.pages if not showcase.judge(ref, archived)[1]]
+        given = showcase.given(proof)
         if coming or len(given) < len(proof.pages):
             work.kept_back += 1
         if coming:
@@ -180,7 +193,7 @@ def _look_up(
             if copy is not None:
                 wacz.add(copy, f"n° {number} · {when(attempt.at)} · {OUTCOMES[attempt.outcome]}")
         if decisive is not None and decisive in given and attempt.standing is not Standing.BROKEN:
-            shot = showcase.shot(attempt, *decisive)
+            shot = showcase.shot(attempt, *decisive, photograph_of(given))
             if shot is not None:
                 work.choice.offer(shot)
                 if row["contributor"] is not None and shot.name not in work.parts:
@@ -249,24 +262,29 @@ def _draw(
     """The pictures, or why there are none: a constat without pictures is one still, and says so."""
     from guichets.picture import PictureFailed
 
+    taken = write_photographs(shots, pages)
+    others = [shot for shot in shots if shot.photograph is None]
+    if not others:
+        return taken, None
     if order.browser is None:
-        return {}, f"{order.no_browser or 'aucun navigateur'}."
+        return taken, f"{order.no_browser or 'aucun navigateur'}."
     done = 0
 
     def one_more() -> None:
         nonlocal done
         done += 1
-        progress("les images", done, len(shots))
+        progress("les images", done, len(others))
 
     try:
-        return draw_all(shots, parts, order.browser, pages, one_more), None
+        return taken | draw_all(others, parts, order.browser, pages, one_more), None
     except PictureFailed as problem:
         for path in pages.glob("*.png"):
-            path.unlink()
-        return {}, f"le navigateur n'a pas pu les dessiner ({problem})."
+            if path.stem not in taken:
+                path.unlink()
+        return taken, f"le navigateur n'a pas pu les dessiner ({problem})."
 
 
-def _warnings(gathered: Gathered, work: _Work, no_pictures: str | None) -> list[str]:
+def _warnings(gathered: Gathered, work: _Work, no_pictures: str | None, *, has_pictures: bool) -> list[str]:
     """What is missing, in plain words, on the first page."""
     said = []
     first = gathered.first_seen.astimezone(PARIS).date()
@@ -298,7 +316,8 @@ def _warnings(gathered: Gathered, work: _Work, no_pictures: str | None) -> list[
     if gathered.corrections:
         said.append(f"{len(gathered.corrections)} tentatives ont été relues : voir Corrections.")
     if no_pictures:
-        said.append(f"Pas d'images des pages : {no_pictures}")
+        lacking = "Des images de pages manquent" if has_pictures else "Pas d'images des pages"
+        said.append(f"{lacking} : {no_pictures}")
     return said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from guichets.constat import wording
 from guichets.constat.contents import Contents
 from guichets.constat.pages import Shot, alt_of
+from guichets.constat.sentences import CONVERSATION
 from guichets.french import OUTCOMES
 
 LONGEST_PICTURE_MM = 120.0  # of a page of 297: what is longer is cut, and said
@@ -29,9 +31,10 @@ def gallery(contents: Contents, pages: Path) -> dict[str, Any]:
                 "heading": f"Page {place} : tentative n° {attempt.number}, {OUTCOMES[attempt.outcome]}",
                 "facts": [
                     ("Adresse", shot.url),
-                    ("Vue le", f"{wording.when(shot.at)} (heure de Paris), réponse HTTP {shot.status}"),
+                    ("Vue le", f"{wording.when(shot.at)} (heure de Paris), {_what_it_is(shot)}"),
                     ("Phrase", attempt.sentence or "–"),
                     ("Provenance", _provenance(shot)),
+                    *_photograph(shot),
                 ],
                 "sha256": shot.sha256,
                 "picture": picture,
@@ -40,19 +43,44 @@ def gallery(contents: Contents, pages: Path) -> dict[str, Any]:
                 "caption": caption,
             }
         )
-    note = (
-        "La première, la dernière, une par semaine et chaque message différent. Chacune est dessinée à "
-        "partir de l'archive seule, réseau coupé, sans exécuter de script ; sessions, jetons et poignées "
-        "de créneaux sont effacés. Des pages identiques ne sont dessinées qu'une fois. Toutes les pages "
-        "jointes sont dans archive.wacz, que ReplayWeb.page ouvre."
+    photographed = [shot.photograph is not None for shot in contents.shots]
+    note = "La première, la dernière, une par semaine et chaque message différent."
+    if not all(photographed):
+        note += (
+            " Chacune est dessinée à partir de l'archive seule, réseau coupé, sans exécuter de script ; "
+            "sessions, jetons et poignées de créneaux sont effacés."
+        )
+    if any(photographed):
+        note += (
+            " Les photographies furent prises pendant les visites, car ce guichet ne montre rien sans "
+            "exécuter ses scripts : rien n'en est dessiné après coup."
+        )
+    note += (
+        " Une image n'est montrée qu'une fois. Toutes les pages jointes sont dans archive.wacz, "
+        "que ReplayWeb.page ouvre."
     )
     if contents.no_pictures:
-        note = f"Pas d'images : {contents.no_pictures} Le texte des pages est dans le dossier pages. {note}"
+        lacking = "Des images manquent" if contents.pictures else "Pas d'images"
+        note = f"{lacking} : {contents.no_pictures} Le texte des pages est dans le dossier pages. {note}"
     if contents.shots_left_out:
         note += f" {contents.shots_left_out} autres pages choisies ne sont pas montrées, faute de place."
     if not contents.shots:
         note = "Aucune page archivée ne peut être montrée pour cette période."
     return {"pages_note": note, "shots": shots}
+
+
+def _what_it_is(shot: Shot) -> str:
+    if shot.was_drawn:
+        return "ce que la page montrait dans un navigateur"
+    if shot.status == CONVERSATION:
+        return "messages d'une conversation WebSocket"
+    return f"réponse HTTP {shot.status}"
+
+
+def _photograph(shot: Shot) -> list[tuple[str, str]]:
+    if shot.photograph is None:
+        return []
+    return [("Photographie", f"SHA-256 {hashlib.sha256(shot.photograph).hexdigest()}")]
 
 
 def _provenance(shot: Shot) -> str:
@@ -63,7 +91,7 @@ def _provenance(shot: Shot) -> str:
 
 def _caption(contents: Contents, shot: Shot, *, is_cut: bool, repeated: int | None) -> str:
     if repeated is not None:
-        return f"Identique, à l'œil, à la page {repeated} : elle n'est dessinée qu'une fois."
+        return f"Identique, à l'œil, à la page {repeated} : elle n'est montrée qu'une fois."
     if shot.name not in contents.pictures:
         return f"Texte de la page : pages/{shot.name}.{shot.ending}"
     said = [f"Tentative n° {shot.attempt.number}, {shot.name}.png.", *contents.pictures[shot.name]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -16,10 +16,12 @@ from lxml import etree
 
 from guichets.outcomes import Outcome
 from guichets.page import HTML, Page, Reading, fold, text_lines, visible_text
+from guichets.visit import SHOWN
 
 LONGEST = 300  # characters of a sentence that are shown; longer ones end with […]
 SHORTEST = 8  # characters of a text that may be a sentence
 MOST_TRIED = 400  # texts of one page
+CONVERSATION = 101  # the status of a WebSocket's messages
 _HEADINGS = ("h1", "h2", "h3")
 _QUOTED = re.compile(r"""(["'])((?:(?!\1)[^\\\n]|\\.)*)\1""")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -41,7 +43,13 @@ class Sentences:
 
     def of(self, page: Page) -> str | None:
         """The decisive sentence, else the page's headings after « [titre] »; None where it has neither."""
+        if page.status == CONVERSATION:
+            return None  # messages between programs: they show no sentence to anybody
         reading = self._read(page)
+        if page.url.startswith(SHOWN):  # a part of a visit: its message is what the reader took from it
+            said = dict(reading.facts).get("messages")
+            if isinstance(said, str) and said:
+                return _cut(said)
         usual = (reading.outcome, reading.rule)
         key = (*usual, *_lines(page))  # a page that is cut short may show the same words
         if key not in self._known:
@@ -78,6 +86,16 @@ class Sentences:
     def _read_as(self, page: Page, body: bytes) -> _Read:
         reading = self._read(Page(url=page.url, status=page.status, headers=page.headers, body=body))
         return reading.outcome, reading.rule
+
+
+def reader_of(readers: Mapping[str, Read]) -> Read:
+    """A family's reader of pages; what a browser showed has one of its own where the family has it."""
+
+    def read(page: Page) -> Reading:
+        part = "shown" if page.url.startswith(SHOWN) and "shown" in readers else "page"
+        return readers[part](page)
+
+    return read
 
 
 def _is_script(page: Page) -> bool:

@@ -498,12 +498,12 @@ def check_pages(files: dict[str, bytes], rows: dict[int, dict[str, Any]], findin
     bodies = set()
     for fields, block in warc_records(inside.get("archive/constat.warc.gz", b"")):
         kind = fields.get("warc-type")
-        if kind not in ("response", "revisit"):
+        if kind not in ("response", "resource", "revisit"):
             continue
         where = "archive.wacz, {}".format(fields.get("guichets-original", "?"))
         payload = fields.get("warc-payload-digest", "").replace("sha256:", "")
-        if kind == "response":
-            body = block.partition(b"\r\n\r\n")[2]
+        if kind != "revisit":  # what a browser made of a page has no head
+            body = block if kind == "resource" else block.partition(b"\r\n\r\n")[2]
             if sha256(body) != payload:
                 findings.breaks(where, "la page n'a pas son empreinte", "the page has not its hash")
             bodies.add((fields.get("warc-target-uri"), payload))

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import io
 import json
-import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from guichets import __version__
 from guichets.errors import ConfigurationError
 from guichets.evidence.packing import Fields, pack_record
 from guichets.evidence.warc import format_warc_date
+from guichets.visit import SCREENSHOT, SHOWN
 
 VERSION = "1.1.1"  # of the WACZ specification
 SOFTWARE = f"Guichets/{__version__}"
@@ -53,6 +53,11 @@ class Copy:
     body: bytes
     content_type: str
     is_exact: bool  # the body is the archived one
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a browser made it of a page: no host answered it, so that it has no head."""
+        return self.url.startswith((SCREENSHOT, SHOWN))
 
 
 class WaczWriter:
@@ -95,9 +100,13 @@ class WaczWriter:
                 ("WARC-Refers-To-Date", earlier),
                 ("WARC-Profile", REVISIT_PROFILE),
             ]
-        fields.append(("Content-Type", "application/http; msgtype=response"))
-        kind, body = ("revisit", b"") if earlier is not None else ("response", copy.body)
-        pack_record(self._warc, kind, fields, head=_head(copy), body=body)
+        if not copy.is_drawn:
+            fields.append(("Content-Type", "application/http; msgtype=response"))
+        elif earlier is None:
+            fields.append(("Content-Type", copy.content_type))
+        kind = "revisit" if earlier is not None else "resource" if copy.is_drawn else "response"
+        head = b"" if copy.is_drawn else _head(copy)
+        pack_record(self._warc, kind, fields, head=head, body=b"" if earlier is not None else copy.body)
         self._known.setdefault((copy.url, payload), date)
         mime = "warc/revisit" if earlier is not None else copy.content_type.split(";")[0]
         self._list(copy, title, mime, payload, offset)
@@ -145,13 +154,15 @@ class WaczWriter:
         entry = {
             "url": copy.url,
             "mime": mime,
-            "status": str(copy.status),
+            **({} if copy.is_drawn else {"status": str(copy.status)}),
             "digest": f"sha256:{payload}",
             "length": str(self._warc.tell() - offset),
             "offset": str(offset),
             "filename": WARC_NAME,
         }
         self._index.append(f"{surt(copy.url)} {stamp:%Y%m%d%H%M%S} {json.dumps(entry)}\n")
+        if copy.is_drawn or copy.content_type.split(";")[0].endswith(("javascript", "/css")):
+            return  # parts of a page are found by their addresses
         page = {
             "id": uuid5(NAMESPACE_URL, f"page {copy.record_id}").hex,
             "url": copy.url,
@@ -218,21 +229,20 @@ def sign(digest: str, key: ec.EllipticCurvePrivateKey, created: datetime) -> dic
 
 def surt(url: str) -> str:
     """The key by which an index sorts an address: its host backwards, then the rest, in small letters."""
+    if url.startswith("urn:"):  # no host of its own
+        name, question, query = url.lower().partition("?")
+        return name + question + "&".join(sorted(query.split("&")))
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return url.lower()
-    name = ",".join(reversed(host.removeprefix("www.").split("."))) if not _is_address(host) else host
+    name = ",".join(reversed(host.removeprefix("www.").split(".")))
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     shown = f":{port}" if port is not None and port != usual else ""
     query = "&".join(sorted(parts.query.lower().split("&")))
     path = parts.path.lower().rstrip("/") or "/"
     return f"{name}{shown}){path}" + (f"?{query}" if query else "")
-
-
-def _is_address(host: str) -> bool:
-    return re.fullmatch(r"[\d.]+|.*:.*", host) is not None
 
 
 def _head(copy: Copy) -> bytes:

@@ -227,7 +227,7 @@ def test_a_key_that_is_none_is_said(world: World, tmp_path: Path) -> None:
     ("url", "key"),
     [
         ("https://www.a-b.gouv.fr/booking/create/12083/2", "fr,gouv,a-b)/booking/create/12083/2"),
-        ("http://127.0.0.20:8001/booking/create/1", "127.0.0.20:8001)/booking/create/1"),
+        ("http://127.0.0.20:8001/booking/create/1", "20,0,0,127:8001)/booking/create/1"),
         ("https://a.example/?b=2&a=1", "example,a)/?a=1&b=2"),
     ],
 )  # fmt: skip
