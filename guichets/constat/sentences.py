@@ -24,6 +24,7 @@ MOST_TRIED = 400  # texts of one page
 CONVERSATION = 101  # the status of a WebSocket's messages
 _HEADINGS = ("h1", "h2", "h3")
 _QUOTED = re.compile(r"""(["'])((?:(?!\1)[^\\\n]|\\.)*)\1""")
+_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 Read = Callable[[Page], Reading]
@@ -121,7 +122,9 @@ def _trials_of_source(source: str, root: etree._Element) -> Iterator[tuple[bytes
 def _places_of_texts(root: etree._Element) -> Iterator[tuple[etree._Element, str]]:
     for element in list(root.iter(etree.Element)):
         for place in ("text", "tail"):
-            if len(fold(getattr(element, place) or "")) >= SHORTEST:
+            text = getattr(element, place) or ""
+            # one with control characters may be read, but not be put back
+            if len(fold(text)) >= SHORTEST and _NOT_XML.search(text) is None:
                 yield element, place
 
 

@@ -90,6 +90,19 @@ def test_a_page_cut_short_does_not_lend_its_sentence_to_a_whole_one() -> None:
         assert (said or "").startswith("Il n'existe plus") == is_whole
 
 
+def test_control_characters_on_a_page_stop_no_search_for_its_sentence() -> None:
+    """A parser reads them, and refuses to write them back."""
+    body = (PAGES / "ezbooking/none-step2.html").read_bytes()
+    page = Page(
+        url="https://a.example/booking/create/1/2",
+        status=200,
+        headers={"content-type": "text/html"},
+        body=body.replace(b"</body>", b"<p>Avec \x1e un signe</p><p>\x0b autre signe</p></body>"),
+    )
+    assert page.body != body
+    assert Sentences(load_families()["ezbooking"].read).of(page) == NONE
+
+
 def test_a_slot_is_coming_until_it_has_begun_everywhere() -> None:
     assert is_coming(NOW, NOW)
     assert not is_coming(NOW - timedelta(seconds=1), NOW)
