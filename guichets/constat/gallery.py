@@ -36,6 +36,7 @@ def gallery(contents: Contents, pages: Path) -> dict[str, Any]:
                     ("Provenance", _provenance(shot)),
                     *_photograph(shot),
                 ],
+                "url_length": len(shot.url),
                 "sha256": shot.sha256,
                 "picture": picture,
                 "height": height,
