@@ -2,8 +2,13 @@
 
 import signal
 
+from hypothesis import settings
+
 # Who starts the tests in the background has them ignore Ctrl-C, and their children after them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("guichets", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("guichets")
 
 pytest_plugins = [
     "tests.database_fixtures",

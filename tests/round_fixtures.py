@@ -15,7 +15,8 @@ from tests.sandbox_fixtures import RunningSandbox
 DESKS = 500
 HOSTS = 100
 TIMES = 2  # how often each scene is played
-SETTINGS = {"GUICHETS_MAX_HOSTS": HOSTS, "DOWNLOAD_TIMEOUT": 10}
+# The interval: a round that goes on past the hour visits no desk again for its next slot.
+SETTINGS = {"GUICHETS_MAX_HOSTS": HOSTS, "DOWNLOAD_TIMEOUT": 10, "GUICHETS_FORM_INTERVAL": 900}
 
 
 @dataclass

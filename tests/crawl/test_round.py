@@ -186,6 +186,6 @@ def test_the_crawl_leaves_its_final_statistics_and_frees_every_host(round_: Roun
 def test_nothing_due_ends_at_once_with_status_0(round_: Round) -> None:
     """Right after a round, nothing is due: the second one asks nothing."""
     before = round_.box.ledger()[-1]["n"]
-    result = round_.crawler.run(settings={**SETTINGS, "GUICHETS_FORM_INTERVAL": 900})
+    result = round_.crawler.run(settings=SETTINGS)
     assert (result.status, result.lines) == (0, [])
     assert round_.box.ledger(since=before) == []

@@ -37,7 +37,7 @@ def answer(path: str, file: str = "", *, at: datetime, status: int = 200, locati
     kind = "application/json" if file.endswith(".json") else "text/html"
     headers = {"content-type": kind, **({"location": location} if location else {})}
     page = Page(SITE + path, status, headers, body)
-    return Answer("GET", SITE + path, b"", at, location or None, page, f"{path} {file}")
+    return Answer("GET", SITE + path, b"", False, at, 0.2, location or None, page, f"{path} {file}")
 
 
 def visit(*answers: Answer, url: str = DESK.url) -> Reading:

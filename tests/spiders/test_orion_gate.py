@@ -173,4 +173,4 @@ def test_no_other_host_is_asked(url: str) -> None:
 
 
 def test_a_connection_is_no_request() -> None:
-    assert GATE.refusal(Ask("GET", f"wss://{HOST}/orion/live", host=HOST)) == "bad-url"
+    assert GATE.refusal(Ask("GET", f"wss://{HOST}/orion/live", host=HOST)) == "not-allowed"

@@ -115,7 +115,7 @@ WEEK = pages.Week(
 def answer(path: str, text: str = "", *, at: datetime, status: int = 200, location: str = "") -> Answer:
     headers = {"content-type": "text/html", **({"location": location} if location else {})}
     page = Page(URL + path, status, headers, text.encode())
-    return Answer("GET", URL + path, b"", at, location or None, page, f"{path}{len(text)}")
+    return Answer("GET", URL + path, b"", False, at, 0.2, location or None, page, f"{path}{len(text)}")
 
 
 def visit(*answers: Answer, url: str = URL) -> Reading:
@@ -180,7 +180,7 @@ def test_another_demarche_is_a_move() -> None:
     there = Page(other, 200, {}, pages.landing_page(form_of(9999, "iso")).encode())
     reading = visit(
         answer("", at=NOT_DUE, status=301, location=other),
-        Answer("GET", other, b"", NOT_DUE, None, there, "there"),
+        Answer("GET", other, b"", False, NOT_DUE, 0.2, None, there, "there"),
     )
     assert (reading.rule, reading.note) == ("rdv_prefecture.moved.other-demarche", other)
     assert ("moved_to", other) in reading.facts
