@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 from guichets import __version__
 from guichets.constat import chapters, wording
+from guichets.constat.attempts import DeskFacts
 from guichets.constat.contents import Contents
 from guichets.constat.criterion import Verdict
 from guichets.constat.gallery import gallery
 from guichets.errors import GuichetsError
 from guichets.french import PARIS
 
+LONGEST_KEY = 40  # characters of a counter's key at the head of a sheet
 STANDARDS: list[Literal["a-3a", "ua-1"]] = ["a-3a", "ua-1"]
 
 
@@ -84,7 +86,7 @@ def _told(contents: Contents, pages: Path) -> dict[str, Any]:
         "created": _day_parts(contents.created),
         "version": __version__,
         "data": contents.data,
-        "desk_id": contents.desk.id,
+        "desk_id": _short_name(contents.desk),
         "period": chapters.period(contents.days),
         "period_short": f"{contents.days.first:%d/%m/%Y} – {contents.days.last:%d/%m/%Y}",
         "desk": chapters.desk_facts(contents),
@@ -113,6 +115,14 @@ def _told(contents: Contents, pages: Path) -> dict[str, Any]:
     }
     printable: dict[str, Any] = _printable(told)
     return printable
+
+
+def _short_name(desk: DeskFacts) -> str:
+    """What stands at the head of every sheet."""
+    if desk.counter_key is None:
+        return desk.id
+    key = desk.counter_key
+    return f"{desk.id}, sous-choix {key if len(key) <= LONGEST_KEY else key[:LONGEST_KEY] + '…'}"
 
 
 def _printable(value: Any) -> Any:

@@ -81,6 +81,8 @@ def test_cover_archive_and_verification_name_the_counter(
 
     (cover,) = PdfReader(made.out / "couverture.pdf").pages
     assert "sous-choix Étudiants (17)" in " ".join(cover.extract_text().split())
+    for page in PdfReader(made.out / "constat.pdf").pages[1:]:
+        assert ", sous-choix 17 · 03/03/2025" in page.extract_text()
     assert verify.main([str(made.zip)]) == 0
     assert "sous-choix 17, du 2025-03-03" in capsys.readouterr().out
 
