@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from guichets.schedule.watch.arrays import Floats
 from guichets.schedule.watch.lengths import USUAL_MINUTES
+from guichets.schedule.watch.model import WatchedDesk
 
 PARTS = 144  # of a day, ten minutes each
 
@@ -28,7 +31,7 @@ _DESKS = 10.0  # desks' worth of weight that the first guess keeps
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Shared between all desks."""
+    """Shared between desks: those of a family and département, those of a family, all."""
 
     length_minutes: float = USUAL_MINUTES
     day: Floats = field(default_factory=_usual_day)  # per minute, of one opening, by part of the day
@@ -48,8 +51,37 @@ class Prior:
         return found
 
 
-def pooled(parts: Floats, dated: Floats) -> Prior:
-    """What desks teach about each other.
+class Kinship:
+    """Which desks teach each other: those of a family and département most, then of a family, then all."""
+
+    def __init__(self, desks: Sequence[WatchedDesk]) -> None:
+        kin: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for number, desk in enumerate(desks):
+            for key in ((), (desk.family,), (desk.family, desk.departement)):
+                kin[key].append(number)
+        self._kin = {
+            key: np.asarray(members) for key, members in sorted(kin.items(), key=lambda item: len(item[0]))
+        }
+        self._key_of = [(desk.family, desk.departement) for desk in desks]
+        self._priors: dict[tuple[str, ...], Prior] = {}
+
+    def teach(self, parts: Floats, dated: Floats) -> None:
+        """Take in what desks tell of each other: see ``pooled``."""
+        for key, members in self._kin.items():
+            wider = key[:-1]
+            base = self._priors[wider] if key else Prior()
+            if key and len(members) == len(self._kin[wider]):  # the same desks: taught already
+                self._priors[key] = base
+            else:
+                self._priors[key] = pooled(parts[members], dated[members], base)
+
+    def prior(self, number: int) -> Prior:
+        """What is likely of a desk, by its place, from what its kin told so far."""
+        return self._priors[self._key_of[number]]
+
+
+def pooled(parts: Floats, dated: Floats, base: Prior) -> Prior:
+    """What desks teach about each other, beside what ``base`` says already.
 
     ``parts``: desks × parts of the day, how surely a desk has dated openings there; ``dated``: of each desk
     the share of its openings that have a date, not a number for those that were seen open too seldom.
@@ -58,7 +90,7 @@ def pooled(parts: Floats, dated: Floats) -> Prior:
     near = parts.sum(axis=0)
     near = (near + np.roll(near, 1) + np.roll(near, -1)) / 3
     count = near.sum()
-    day = (_DESKS * usual * 1440 / PARTS + near) / (_DESKS + count) * PARTS / 1440
+    day = (_DESKS * base.day * 1440 / PARTS + near) / (_DESKS + count) * PARTS / 1440
     told = dated[np.isfinite(dated)]
-    share = (_DESKS / 2 + told.sum()) / (_DESKS + len(told))
+    share = (_DESKS * base.dated + told.sum()) / (_DESKS + len(told))
     return Prior(day=0.3 * usual + 0.7 * day, dated=float(np.clip(share, 0.1, 0.9)))

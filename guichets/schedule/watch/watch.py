@@ -18,7 +18,7 @@ from guichets.schedule.watch.instants import CLOSE_PER_DAY, CLOSEST_SECONDS, Min
 from guichets.schedule.watch.model import LearntDesk, PlannedProbe, Reason, Sighting, WatchedDesk
 from guichets.schedule.watch.outlook import Outlook
 from guichets.schedule.watch.prices import Prices
-from guichets.schedule.watch.prior import PARTS, Prior, pooled
+from guichets.schedule.watch.prior import PARTS, Kinship
 from guichets.schedule.watch.record import Record
 from guichets.schedule.watch.zones import local_seconds
 
@@ -60,7 +60,6 @@ class Watch:
         self._seed = seed
         self._budget = Budget(every_minutes=every_minutes, desks=0)
         self._prices = Prices()
-        self._prior = Prior()
         self._novelty_of_day = 0.0  # the mean over its minutes
         self._resting: frozenset[str] = frozenset()
         self._minute: int | None = None
@@ -100,9 +99,11 @@ class Watch:
         self._host_last = [-math.inf] * len(numbers)
         self._parts = np.zeros((count, PARTS), dtype=np.float32)
         self._dated = np.full(count, math.nan)
+        self._kinship = Kinship(self._desks)
         for number, known in enumerate(self._habits):
             if known is not None:
                 self._teach(number, known)
+        self._kinship.teach(self._parts, self._dated)
         self._due: list[datetime | None] = [None] * count
         self._due_at = np.full(count, math.inf)
         self._follow = np.full(count, math.inf)
@@ -193,7 +194,12 @@ class Watch:
         times, offered = record.evidence(60.0 * now)
         first = now // TOGETHER * TOGETHER
         habits = learn_habits(
-            times, offered, timezone=desk.timezone, now=60.0 * now, first=first, prior=self._prior
+            times,
+            offered,
+            timezone=desk.timezone,
+            now=60.0 * now,
+            first=first,
+            prior=self._kinship.prior(number),
         )
         self._habits[number] = habits
         self._outlook.set(number, habits, first)
@@ -317,7 +323,7 @@ class Watch:
             self._minute += 1
             outlook.advance(self._minute)
         if now % PRICE_EVERY == 0 or not self._prices.known:
-            self._prior = pooled(self._parts, self._dated)
+            self._kinship.teach(self._parts, self._dated)
             self._prices.set(outlook, now, self._budget)
             self._novelty_of_day = float(outlook.novelty.sum(dtype=np.float64)) / HORIZON
 
@@ -380,6 +386,11 @@ class Watch:
         now = 60.0 * (self._last[number] // 60 + 1) if record.times else 0.0
         times, offered = record.evidence(now)
         habits = learn_habits(
-            times, offered, timezone=desk.timezone, now=now, first=int(now // 60), prior=self._prior
+            times,
+            offered,
+            timezone=desk.timezone,
+            now=now,
+            first=int(now // 60),
+            prior=self._kinship.prior(number),
         )
         return explain(habits, timezone=desk.timezone, sightings=len(times))

@@ -243,6 +243,40 @@ def test_desk_that_never_opens_gives_its_visits_away() -> None:
     assert 0 < counts["d0"] < 0.5 * min(counts["d1"], counts["d2"], counts["d3"])
 
 
+def test_new_desk_is_looked_at_when_those_of_its_departement_open() -> None:
+    """Mornings here, afternoons there: a desk of either that was never seen open begins with that."""
+    hours = {"here": 9, "there": 15}
+    known = [
+        WatchedDesk(
+            id=f"{where}{number}", host=f"{where}{number}", timezone="Europe/Paris", departement=where
+        )
+        for where in hours
+        for number in range(12)
+    ]
+    watch = Watch(known, every_minutes=30)
+    for number, desk in enumerate(known):
+        is_open = opens_at(hours[desk.departement])
+        watch.learn_history(desk.id, history(desk.id, 14, is_open, seed=number))
+    now = START + timedelta(days=14)
+    for minute in range(90):  # each is learnt in its turn
+        watch.plan(now + timedelta(minutes=minute), {})
+    new = [
+        WatchedDesk(id=f"new-{where}", host=f"new-{where}", timezone="Europe/Paris", departement=where)
+        for where in hours
+    ]
+    watch.set_desks([*known, *new])
+    made = watch_for(watch, 3 * 1440, lambda desk, at: False, start=now + timedelta(minutes=90))
+    near = {
+        (where, hour): sum(
+            probe.desk_id == f"new-{where}" and abs(probe.at.astimezone(PARIS).hour + 0.5 - hour) <= 1
+            for probe in made
+        )
+        for where in hours
+        for hour in hours.values()
+    }
+    assert near["here", 9] + near["there", 15] > 1.3 * (near["here", 15] + near["there", 9])
+
+
 def test_explored_share_carries_its_sampling_weight() -> None:
     watch = Watch(desks(10, hosts=10), every_minutes=30)
     made = watch_for(watch, 1440, lambda desk, at: False)
