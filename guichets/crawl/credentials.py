@@ -62,7 +62,7 @@ class CredentialMiddleware:
     def from_crawler(cls, crawler: Crawler) -> Self:
         grant = getattr(crawler.spider, "grant", None)
         if not isinstance(grant, Grant):
-            raise NotConfigured("no credential: the family has none, or it is not set")
+            raise NotConfigured  # the family has none, or it is not set: a message would be a warning
         return cls(grant)
 
     def process_request(self, request: Request) -> None:

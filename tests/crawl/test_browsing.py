@@ -227,8 +227,11 @@ def test_two_hundred_visits_leave_nothing_behind(workshop: Workshop) -> None:
     (crawl,) = read_rows(database, "SELECT stats FROM crawls")
     assert crawl["stats"]["playwright/context_count"] == PROBES
     assert crawl["stats"]["playwright/context_count/max_concurrent"] <= 4
-    early = [memory for posts, _, memory in seen if PROBES * 0.1 < posts <= PROBES * 0.3]
-    late = [memory for posts, _, memory in seen if posts > PROBES * 0.8]
-    assert statistics.median(late) < statistics.median(early) * 1.15 + 40, json.dumps(seen)
-    pages = [pages for posts, pages, _ in seen if posts > PROBES * 0.8]
-    assert statistics.median(pages) <= 4 + 4  # some are made ahead, some still end; a leak would leave 160
+    early = [row for row in seen if PROBES * 0.1 < row[0] <= PROBES * 0.3]
+    late = [row for row in seen if row[0] > PROBES * 0.8]
+    pages, memory = (
+        [statistics.median(row[place] for row in rows) for rows in (early, late)] for place in (1, 2)
+    )
+    assert memory[1] < memory[0] * 1.15 + 40, json.dumps(seen)
+    # How many are made ahead, or still end, is the browser's affair; a leak would leave 160.
+    assert pages[1] <= pages[0] + 8, json.dumps(seen)
