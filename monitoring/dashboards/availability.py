@@ -196,8 +196,7 @@ def build() -> dashboard.Dashboard:
             kit.choice(
                 "desk",
                 "Guichet",
-                "SELECT id FROM desks WHERE closed_at IS NULL AND departement IN (${departement:sqlstring}) "
-                "AND procedure IN (${procedure:sqlstring}) ORDER BY id",
+                kit.DESKS,
                 several=False,
             )
         )

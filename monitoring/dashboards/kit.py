@@ -83,6 +83,10 @@ DEPARTEMENTS = """SELECT DISTINCT departements.code AS __value, departements.cod
 FROM departements JOIN desks ON desks.departement = departements.code AND desks.closed_at IS NULL
 ORDER BY 1"""
 PROCEDURES = "SELECT DISTINCT procedure FROM desks WHERE closed_at IS NULL ORDER BY 1"
+DESKS = (  # of the départements and procedures chosen
+    "SELECT id FROM desks WHERE closed_at IS NULL AND departement IN (${departement:sqlstring}) "
+    "AND procedure IN (${procedure:sqlstring}) ORDER BY id"
+)
 FAMILIES = "SELECT DISTINCT family FROM desks WHERE closed_at IS NULL ORDER BY 1"
 
 
