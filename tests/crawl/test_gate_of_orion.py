@@ -15,7 +15,7 @@ MAY_NOT = {  # scenes whose page sends by itself what no observer may: the gate'
     "odd-beacon": ("gate.not-allowed", "createBooking"),
     "odd-form": ("gate.not-allowed", "confirm"),
     "odd-booking-window": ("gate.not-allowed", "createBooking"),
-    "odd-socket": ("gate.bad-url", "/live"),
+    "odd-socket": ("gate.not-allowed", "/live"),
     "odd-worker": ("gate.not-allowed", "hold"),
     "odd-leaves": ("gate.off-host", "/away"),
 }
