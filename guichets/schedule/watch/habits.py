@@ -40,7 +40,10 @@ BIN_SECONDS = 300
 BINS = DAY // BIN_SECONDS  # of a day
 WIDTHS = (1.5, 4.0, 9.0)  # standard deviations of a release's minute that are tried
 ROUNDS = 5
-CURIOSITY = 2.0  # a return seen once is worth as many times more: to know whether it comes is worth much
+CURIOSITY = 5.0  # a return seen once is worth as many times more: to know whether it comes is worth much
+WORTH = 3.0  # and so much more is a habit nothing was seen of yet: once found, it is seen week after week
+RELEASE = 2.0  # openings without a date: what a release is worth, which holds more than one appointment
+TAIL = 0.3  # of what comes back: strays farther than its returns so far, which came where we looked
 NEAR_MINUTES = 12.0
 DOUBT = 0.5  # days without it that are added to every explanation's record
 REACH = 30  # minutes around an opening that its return is looked for in
@@ -266,13 +269,15 @@ def _foretold(
 ) -> Habits:
     ahead = _day_ahead(timezone, first)
     watched = record.at(ahead.bins)
-    novelty = prior.unknown(ahead.bins.minute, watched).sum(axis=0)[ahead.bin_of]
+    unknown = prior.unknown(ahead.bins.minute, watched)
+    unknown[:ROUTINE] *= WORTH
+    novelty = unknown.sum(axis=0)[ahead.bin_of]
     if learnt is None:
         nothing = np.zeros(HORIZON)
         best = _best_soon(novelty, length.minutes)
         return Habits(novelty, nothing, novelty, best, nothing > 0, length, openings)
     counted = learnt.shares * learnt.kept
-    counted[:ROUTINE] *= 1 + CURIOSITY / _support(learnt.place) ** 2
+    counted[:ROUTINE] *= RELEASE * (1 + CURIOSITY / _support(learnt.place) ** 2)
     pattern = _returns(learnt.place, openings.spread, counted, watched, ahead)
     routine = learnt.routine
     intensity = pattern + novelty + routine.rate[ahead.kind, ahead.minute]
@@ -347,6 +352,7 @@ def _returns(place: Place, spread: Floats, shares: Floats, watched: Floats, ahea
     for number, width in enumerate(WIDTHS):
         spans = (spread * spread + width * width)[:, None].astype(np.float32)
         near[number] = np.exp(away / (-2 * spans)) / np.sqrt(2 * np.pi * spans)
+    near[:-1] = (1 - TAIL) * near[:-1] + TAIL * near[1:]
     total = np.zeros(HORIZON)
     grid = int(max(ahead.position[-1] + 1, 1440))
     minute = whole[:, None].astype(np.int64) + _OFFSETS

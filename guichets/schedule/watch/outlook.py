@@ -10,6 +10,8 @@ from guichets.schedule.watch.arrays import Bools, Floats
 from guichets.schedule.watch.habits import HORIZON, Habits
 from guichets.schedule.watch.lengths import USUAL_MINUTES
 
+SOON = 8.0  # minutes: what lasts longer is lost as soon, for those who wait to be told of it
+
 
 class Outlook:
     """Minutes of a day × desks; a minute's row is overwritten by the same minute of the next day."""
@@ -24,7 +26,7 @@ class Outlook:
         self.alive: Floats = np.zeros(
             desks
         )  # expected openings that began since the last visit and still last
-        self.lost: Floats = np.zeros(desks)  # those that began since and have ended
+        self.lost: Floats = np.zeros(desks)  # those that began since and have ended, or are seen late
         self.fresh: Floats = np.zeros(desks)  # as ``alive``, of openings nothing was seen of yet
         self.open: Floats = np.zeros(desks)  # probability that what was seen open still is
 
@@ -56,8 +58,9 @@ class Outlook:
         """One minute passes, unvisited."""
         place = minute % HORIZON
         kept = np.exp(-1 / self.length)
+        missed = -np.expm1(-1 / np.minimum(self.length, SOON))
         begun = self.intensity[place] * (1 - self.open)
-        self.lost += self.alive * (1 - kept) + begun * (1 - kept) / 2
+        self.lost += (self.alive + begun / 2) * missed
         self.alive = self.alive * kept + begun * (1 + kept) / 2
         self.fresh = self.fresh * kept + self.novelty[place]
         self.open *= kept

@@ -22,8 +22,11 @@ class Prices:
         self.known = False
         self.use = 0.7  # share of foreseen probes that can be made: desks wait for baselines and hosts
 
-    def set(self, outlook: Outlook, minute: int, budget: Budget) -> None:
-        """Look a day ahead from ``minute`` on."""
+    def set(self, outlook: Outlook, minute: int, budget: Budget, *, foretold: float) -> None:
+        """Look a day ahead from ``minute`` on.
+
+        ``foretold``: the share of desks that something is foretold of; they get no more than their share.
+        """
         intensity = outlook.intensity
         length = outlook.length.astype(np.float32)
         place = minute % len(intensity)
@@ -46,6 +49,7 @@ class Prices:
             ratio = max(spent - BASELINE_PER_DAY * desks, 0.05 * day) / max(goal, 0.05 * day)
             self.use = min(2.0, max(0.05, self.use * min(1.5, max(0.6, ratio)) ** 0.06))
         low, high = np.log(LOWEST), np.log(HIGHEST)
+        day, hour = foretold * day, foretold * hour
         for _ in range(STEPS):
             price = float(np.exp((low + high) / 2))
             per_hour = _visits(catch, dense, price).reshape(24, 4 * desks).sum(axis=1) * self.use

@@ -12,13 +12,24 @@ from guichets.schedule.watch.arrays import Floats
 from guichets.schedule.watch.lengths import USUAL_MINUTES
 from guichets.schedule.watch.model import WatchedDesk
 
-PARTS = 144  # of a day, ten minutes each
+PARTS = 288  # of a day, five minutes each
+PHASES = 12  # of an hour, as long
+_SMOOTH = 3  # parts on both sides
 
 
 def _usual_day() -> Floats:
     hours = np.full(24, 0.5)
     hours[7:21] = 1.0
+    hours[0] = 1.0  # programs like midnight
     return np.repeat(hours / hours.sum() / 60, PARTS // 24)
+
+
+def _usual_phase() -> Floats:
+    """People and programs like the full hour, then the half, and are seldom quite on time."""
+    phase = np.full(PHASES, 0.6)
+    phase[[0, 11, 6, 5, 3, 9]] += (2.0, 0.9, 1.0, 0.4, 0.3, 0.3)
+    usual: Floats = phase / phase.mean()
+    return usual
 
 
 # Expected openings a day nothing was seen of yet, for a desk nothing is known of: of each width of weekly, of
@@ -35,6 +46,7 @@ class Prior:
 
     length_minutes: float = USUAL_MINUTES
     day: Floats = field(default_factory=_usual_day)  # per minute, of one opening, by part of the day
+    phase: Floats = field(default_factory=_usual_phase)  # of a dated one, by part of the hour; one on average
     dated: float = 0.5  # share of desks whose openings mostly have a date
 
     def unknown(self, minute: Floats, watched: Floats) -> Floats:
@@ -43,9 +55,10 @@ class Prior:
         ``watched``: days on which they would have been seen. A habit that is kept escapes few visits; seldom
         chance may have been missed for long.
         """
-        day = self.day[(minute // (1440 // PARTS)).astype(np.int64)]
+        part = (minute // (1440 // PARTS)).astype(np.int64)
+        day = self.day[part]
         found = np.empty(watched.shape)
-        found[:9] = 2 * self.dated * _DATED * np.exp(-watched[:9]) * day
+        found[:9] = 2 * self.dated * _DATED * np.exp(-watched[:9]) * day * self.phase[part % PHASES]
         by_chance = _OFTEN * np.exp(-1.5 * watched[9:]) + _SELDOM / (1 + 2 * watched[9:])
         found[9:] = 2 * (1 - self.dated) * by_chance * day
         return found
@@ -88,9 +101,11 @@ def pooled(parts: Floats, dated: Floats, base: Prior) -> Prior:
     """
     usual = _usual_day()
     near = parts.sum(axis=0)
-    near = (near + np.roll(near, 1) + np.roll(near, -1)) / 3
     count = near.sum()
+    phase = _DESKS * base.phase / PHASES + near.reshape(24, PHASES).sum(axis=0)
+    phase *= PHASES / phase.sum()
+    near = np.mean([np.roll(near, apart) for apart in range(-_SMOOTH, _SMOOTH + 1)], axis=0)
     day = (_DESKS * base.day * 1440 / PARTS + near) / (_DESKS + count) * PARTS / 1440
     told = dated[np.isfinite(dated)]
     share = (_DESKS * base.dated + told.sum()) / (_DESKS + len(told))
-    return Prior(day=0.3 * usual + 0.7 * day, dated=float(np.clip(share, 0.1, 0.9)))
+    return Prior(day=0.3 * usual + 0.7 * day, phase=phase, dated=float(np.clip(share, 0.1, 0.9)))

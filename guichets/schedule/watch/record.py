@@ -59,6 +59,11 @@ class Record:
         """The visits from an instant on."""
         return self.times[bisect_left(self.times, at) :]
 
+    @property
+    def has_opened(self) -> bool:
+        """Whether any visit found the desk open."""
+        return b"\x01" in self.found
+
     def was_open(self) -> bool:
         """Whether the last visit that established something found the desk open."""
         return bytes(self.found).rstrip(bytes([UNKNOWN]))[-1:] == b"\x01"

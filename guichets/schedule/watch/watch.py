@@ -25,11 +25,13 @@ from guichets.schedule.watch.zones import local_seconds
 DAY = 86_400.0
 MORNING = 8 * 3600.0  # after midnight, all slots of the night are over
 LEARNT = 0.004  # openings that come back, per minute, from which on a minute is inside a learnt release
+GRACE = 10  # minutes after those, still inside: a release may be late
 FOLLOW_UPS = 3  # visits that bound how long an opening lasted
 KNOWN_LENGTH = 10  # endings seen, from which on few openings are followed up
 FOLLOWED_SHARE = 0.15
 EXPLORED_SHARE = 0.1  # of the budget: drawn at random, whatever they promise
 PRICE_EVERY = 60  # minutes
+PRICE_EVERY_AT_FIRST = 5  # while desks are still to be thought over, after a start
 REFIT_MINUTES = 1440
 SOONEST_REFIT_MINUTES = 30
 FITS_PER_MINUTE = 30
@@ -274,7 +276,8 @@ class Watch:
         since = minute.end - self._last
         wait = self._due_at - minute.start
         is_free = (since > self._interval) & (wait > self._interval) & ~self._rests
-        is_learnt = (outlook.pattern[place] >= LEARNT) & ~self._rests & (wait > 0)
+        lately = outlook.pattern[(place - np.arange(GRACE + 1)) % len(outlook.pattern)].max(axis=0)
+        is_learnt = (lately >= LEARNT) & ~self._rests & (wait > 0)
         wanted = is_free & (gain >= price) & outlook.is_best_soon(now, since)
         wanted |= is_learnt & (gain >= np.maximum(price, self._dense_price)) & (since > CLOSEST_SECONDS)
         order = np.flatnonzero(wanted)
@@ -316,16 +319,26 @@ class Watch:
         if self._minute is None or not 0 <= now - self._minute <= LONGEST_GAP:
             self._minute = now - 1
             outlook.resume(now, (60.0 * now - np.maximum(self._last, 0.0)) / 60)
-        due = np.flatnonzero(self._next_fit <= now)
-        for number in due[:FITS_PER_MINUTE].tolist():
-            self._fit(number, now)
+        is_weighed = now % PRICE_EVERY == 0
+        if not is_weighed or not self._prices.known:  # one of the two, for no minute to take long
+            for number in self._due_fits(now):
+                self._fit(number, now)
         while self._minute < now:
             self._minute += 1
             outlook.advance(self._minute)
-        if now % PRICE_EVERY == 0 or not self._prices.known:
+        is_started = now % PRICE_EVERY_AT_FIRST == 0 and None in self._habits
+        if is_weighed or is_started or not self._prices.known:
             self._kinship.teach(self._parts, self._dated)
-            self._prices.set(outlook, now, self._budget)
+            foretold = 1 - self._habits.count(None) / len(self._habits)
+            self._prices.set(outlook, now, self._budget, foretold=foretold)
             self._novelty_of_day = float(outlook.novelty.sum(dtype=np.float64)) / HORIZON
+
+    def _due_fits(self, now: int) -> list[int]:
+        """Desks to be thought over in this minute: those that were seen open first, where all are new."""
+        due = np.flatnonzero(self._next_fit <= now).tolist()
+        if len(due) > FITS_PER_MINUTE:
+            due.sort(key=lambda number: (self._habits[number] is None, not self._records[number].has_opened))
+        return due[:FITS_PER_MINUTE]
 
     def _note_due(self, now: int, end: float, baseline: Mapping[str, datetime]) -> None:
         """Read anew what is past or unknown, and a tenth of the rest: an instant to come seldom changes."""

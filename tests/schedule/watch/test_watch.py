@@ -41,6 +41,11 @@ def watch_for(watch: Watch, minutes: int, answer: Answer, *, start: datetime = S
     return made
 
 
+def minute_of_day(at: datetime) -> int:
+    local = at.astimezone(PARIS)
+    return 60 * local.hour + local.minute
+
+
 def history(
     desk: str,
     days: int,
@@ -253,7 +258,7 @@ def test_new_desk_is_looked_at_when_those_of_its_departement_open() -> None:
         for where in hours
         for number in range(12)
     ]
-    watch = Watch(known, every_minutes=30)
+    watch = Watch(known, every_minutes=50)  # little enough that a visit has to be chosen
     for number, desk in enumerate(known):
         is_open = opens_at(hours[desk.departement])
         watch.learn_history(desk.id, history(desk.id, 14, is_open, seed=number))
@@ -268,13 +273,22 @@ def test_new_desk_is_looked_at_when_those_of_its_departement_open() -> None:
     made = watch_for(watch, 3 * 1440, lambda desk, at: False, start=now + timedelta(minutes=90))
     near = {
         (where, hour): sum(
-            probe.desk_id == f"new-{where}" and abs(probe.at.astimezone(PARIS).hour + 0.5 - hour) <= 1
+            probe.desk_id == f"new-{where}" and -20 <= minute_of_day(probe.at) - 60 * hour <= 40
             for probe in made
         )
         for where in hours
         for hour in hours.values()
     }
-    assert near["here", 9] + near["there", 15] > 1.3 * (near["here", 15] + near["there", 9])
+    assert near["here", 9] + near["there", 15] > 2 * (near["here", 15] + near["there", 9])
+
+
+def test_desks_nothing_is_known_of_are_looked_at_just_after_full_hours() -> None:
+    watch = Watch(desks(6, hosts=6), every_minutes=60)
+    made = watch_for(watch, 4 * 1440, lambda desk, at: False)
+    chosen = [probe.at.minute for probe in made if probe.weight == 1]
+    after_the_hour = sum(minute < 15 for minute in chosen)
+    before_it = sum(minute >= 40 and minute < 55 for minute in chosen)
+    assert after_the_hour > 2 * before_it
 
 
 def test_explored_share_carries_its_sampling_weight() -> None:
