@@ -1804,12 +1804,12 @@ CREATE TABLE watch_probes (
     weight double precision NOT NULL,
     is_dense boolean NOT NULL,
     is_close boolean NOT NULL
-);
--- serves the budget and the shares of a period; rows come in order of time
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+-- serves drop_old: what is over a year old; rows come in order of time
 CREATE INDEX watch_probes_begun_brin ON watch_probes USING brin (begun_at);
-COMMENT ON INDEX watch_probes_begun_brin IS 'Serves the budget and the shares of a period: rows come in order of time.';
+COMMENT ON INDEX watch_probes_begun_brin IS 'Serves drop_old: what is over a year old; rows come in order of time.';
 COMMENT ON TABLE watch_probes IS
-    'Each planned watch probe that was begun: why, and with which sampling weight. Never in a rate. A watch observation without a row here comes from a crawl of every desk.';
+    'Each planned watch probe that was begun: why, and with which sampling weight; kept for 400 days. Never in a rate. A watch observation of that time without a row here comes from a crawl of every desk.';
 COMMENT ON COLUMN watch_probes.probe IS 'observations.probe, once it has been observed.';
 COMMENT ON COLUMN watch_probes.fencing_token IS 'Of the host''s lease it was begun under.';
 COMMENT ON COLUMN watch_probes.reason IS 'As in watch_queue.';
@@ -2048,9 +2048,9 @@ GRANT SELECT ON
 TO guichets_reader, guichets_writer;
 GRANT INSERT, UPDATE ON watch_states TO guichets_writer;
 GRANT UPDATE ON watch_planner, watch_totals TO guichets_writer;
--- A plan is no fact: it goes when it is carried out or too late. A visit that was begun stays.
-GRANT INSERT, DELETE ON watch_queue TO guichets_writer;
-GRANT INSERT ON watch_probes TO guichets_writer;
+-- A plan is no fact: it goes when it is carried out or too late. Why a visit was made goes when it is over a year old; what
+-- it saw stays.
+GRANT INSERT, DELETE ON watch_queue, watch_probes TO guichets_writer;
 
 -- What is published ------------------------------------------------------------------------------------------------
 -- Derived from daily_outcomes and observations, day by day, like the rollups: what consecutive baseline probes of a
@@ -2553,4 +2553,4 @@ GRANT SELECT ON
     delay_totals
 TO guichets_reader, guichets_writer;
 
-INSERT INTO alembic_version (version_num) VALUES ('0011');
+INSERT INTO alembic_version (version_num) VALUES ('0012');

@@ -36,6 +36,9 @@ RELEARN_AFTER = timedelta(days=7)  # late spools and corrections change the past
 BEHIND = timedelta(days=2)  # a state that lacks more than that is relearnt
 LATE = timedelta(hours=1)  # by which an observation may come after younger ones of other desks
 TELL_AFTER = timedelta(hours=1)  # how old what people read of a state may be
+PROBES_KEPT = timedelta(days=400)  # why they were made: a year and a month, as pages; observations stay
+DROP_EVERY = timedelta(hours=1)
+MOST_DROPPED = 10_000  # at once: a day of 1,500 desks is 45,000
 CLOCK_SET_BACK = timedelta(
     minutes=2
 )  # nothing is planned or learnt so far ahead, unless the clock was set back
@@ -90,6 +93,7 @@ class Planner:
         self._changed: set[str] = set()  # learnt since their states were kept
         self._under_way: dict[str, datetime] = {}  # instant of each desk's last planned probe
         self._read_until: datetime | None = None
+        self._dropped_at: datetime | None = None
 
     def work(self) -> bool:
         """Learn, and plan the next minute when it is time. False while another planner is at work."""
@@ -107,6 +111,7 @@ class Planner:
                 self._learn(now)
                 self._plan(minute)
                 self._keep(now)
+                self._drop_old(now)
         return True
 
     def relearn_all(self) -> Iterator[tuple[int, int]]:
@@ -237,6 +242,11 @@ class Planner:
             releases=Jsonb([_plain(release) for release in learnt.releases]),
         )
         kept.told_at = now
+
+    def _drop_old(self, now: datetime) -> None:
+        if self._dropped_at is None or not timedelta(0) <= now - self._dropped_at < DROP_EVERY:
+            self._rows("drop_old", kept=PROBES_KEPT, at_most=MOST_DROPPED)
+            self._dropped_at = now
 
     def _relearn_some(self, now: datetime) -> None:
         ends_at = time.monotonic() + RELEARN_SECONDS

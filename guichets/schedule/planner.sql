@@ -139,3 +139,11 @@ WITH late AS (
 UPDATE watch_totals SET dropped = watch_totals.dropped + counted.probes
 FROM counted
 WHERE watch_totals.reason = counted.reason;
+
+-- drop_old --
+-- Why watch probes were made, a year and a month ago; what they saw stays among the observations.
+DELETE FROM watch_probes
+WHERE probe = ANY (ARRAY(
+        SELECT old.probe FROM watch_probes AS old WHERE old.begun_at < now() - %(kept)s LIMIT %(at_most)s
+    ))
+    AND EXISTS (SELECT FROM watch_planner WHERE token = %(token)s AND expires_at > now());

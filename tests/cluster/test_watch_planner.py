@@ -323,6 +323,45 @@ def test_relearning_takes_over_from_who_plans(
     assert after["d1"]["sightings"] == before["d1"]["sightings"]
 
 
+def test_probes_of_over_a_year_ago_are_dropped_and_nothing_learnt_is_lost(
+    new_planner: Callable[..., Planner],
+    database: Database,
+    connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand are old, and 600 go at once: the rest in the next hour."""
+    seed_history(connection, "d1", days=20, every=EVERY, opens_at=_now(connection))
+    connection.execute(
+        "INSERT INTO watch_probes"
+        " SELECT probe, desk_id, observed_at, observed_at, 1, 'release', 1, false, false FROM observations"
+    )
+    for days in (399, 401):
+        connection.execute(
+            "INSERT INTO watch_probes SELECT gen_random_uuid(), 'd1', old.at, old.at, 1, 'explore', 2, false,"
+            " false FROM (SELECT now() - %s * interval '1 day' AS at) AS old, generate_series(1, 1000)",
+            [days],
+        )
+    monkeypatch.setattr(planner_module, "MOST_DROPPED", 600)
+    kept = "SELECT probe FROM watch_probes WHERE begun_at > now() - interval '400 days' ORDER BY probe"
+    old = "SELECT count(*) AS probes FROM watch_probes WHERE begun_at < now() - interval '400 days'"
+    before = read_rows(database, kept)
+    assert len(before) > 2000
+    planner = new_planner()
+    left = []
+    for every in (timedelta(hours=1), timedelta(hours=1), timedelta(0)):
+        monkeypatch.setattr(planner_module, "DROP_EVERY", every)
+        assert planner.work()
+        pass_minute(connection)
+        left.append(read_rows(database, old)[0]["probes"])
+    assert left == [400, 400, 0]
+    assert read_rows(database, kept) == before
+    told = states(database)["d1"]
+    connection.execute("DELETE FROM watch_probes")
+    assert list(new_planner("command").relearn_all())
+    again = states(database)["d1"]
+    assert (again["state"], again["releases"]) == (told["state"], told["releases"])
+
+
 def test_planner_goes_on_after_the_database_was_away(
     new_planner: Callable[..., Planner], database: Database, connection: psycopg.Connection[Any]
 ) -> None:
