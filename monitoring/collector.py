@@ -372,9 +372,10 @@ def _watch(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
 
 
 def _planner(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:
-    for (until,) in rows:
+    for until, planners in rows:
         if until is not None:
             sheet.add("guichets_watch_planned_until_timestamp_seconds", until)
+        sheet.add("guichets_watch_planners", planners)
 
 
 def _resting(sheet: Sheet, rows: Rows, _: Sequence[str]) -> None:

@@ -111,7 +111,18 @@ FROM watch_totals
 LEFT JOIN (SELECT reason, count(*) AS probes FROM watch_queue GROUP BY reason) AS waiting USING (reason);
 
 -- planner --
-SELECT extract(epoch FROM planned_until)::double precision FROM watch_planner;
+-- Until when is planned; and the crawls that may plan: those that are to last, as long as they were to.
+SELECT
+    extract(epoch FROM planned_until)::double precision,
+    (
+        SELECT count(*)
+        FROM crawls
+        WHERE started_at > now() - interval '7 days'
+            AND finished_at IS NULL
+            AND (arguments ->> 'watches')::boolean
+            AND started_at + (arguments ->> 'minutes')::double precision * interval '1 minute' > now()
+    )
+FROM watch_planner;
 
 -- resting --
 SELECT why, count(*) FROM watch_rests GROUP BY why;

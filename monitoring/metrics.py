@@ -219,6 +219,11 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Until when watch probes are planned; absent before the first.",
     ),
+    Metric(
+        "guichets_watch_planners",
+        "gauge",
+        "Crawls under way that may plan watch probes: to last (minutes=N), with a budget.",
+    ),
     Metric("guichets_watch_desks_learnt", "gauge", "Desks of which a habit of opening is learnt."),
     Metric(
         "guichets_watch_hosts_resting",

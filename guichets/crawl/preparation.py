@@ -70,6 +70,7 @@ def prepare(
         pattern=read_pattern(settings),
         lease_seconds=configuration.read_from(settings, "GUICHETS_LEASE"),
         watches=configuration.read_from(settings, "GUICHETS_WATCH_EVERY") > 0,
+        minutes=arguments.minutes,
     )
 
 

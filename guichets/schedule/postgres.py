@@ -65,14 +65,18 @@ class PostgresSchedule:
         pattern: Pattern,
         lease_seconds: float,
         watches: bool = False,
+        minutes: float | None = None,
     ) -> None:
-        """``watches``: whether planned watch probes are made, besides what is due."""
+        """``watches``: whether planned watch probes are made, besides what is due; ``minutes``: how long the
+        crawl is to last, None when it ends as soon as nothing is due. Both are told with the crawl's row.
+        """
         self._dsn = dsn
         self._clock = clock
         self._delay_seconds = delay_seconds
         self._lease_seconds = lease_seconds
         self._patience_seconds = min(ANSWER_SECONDS, max(1.0, lease_seconds / 3))
         self._selection = selection
+        self._told = {**asdict(selection), "minutes": minutes, "watches": watches}
         self._pattern = pattern
         self._crawl_id = crawl_id
         self._archive_id = archive_id
@@ -102,7 +106,7 @@ class PostgresSchedule:
             "start_crawl",
             crawl=self._crawl_id,
             archive=self._archive_id,
-            arguments=Jsonb(asdict(self._selection)),
+            arguments=Jsonb(self._told),
         )
         started_at: datetime = rows[0]["started_at"]
         self._parameters["started_at"] = started_at

@@ -95,7 +95,7 @@ def build() -> dashboard.Dashboard:
             kit.number(
                 "Planifié jusque dans",
                 promql("max(guichets_watch_planned_until_timestamp_seconds) - time()", instant=True),
-                "Négatif depuis des minutes : personne ne planifie, aucun robot ne dure.",
+                "Négatif depuis des minutes : personne ne planifie. Y a-t-il un robot qui dure (minutes=N) ?",
                 unit="s",
                 thresholds=kit.steps((None, "orange"), (-180, "green")),
             )

@@ -71,6 +71,8 @@ def test_planned_probe_is_made_at_its_instant_and_the_baseline_knows_nothing_of_
     due_before = place.rows("SELECT id, next_due_at FROM desks ORDER BY id")
     process, out = place.crawler.start(settings=SETTINGS, minutes=3)
     wait_until(lambda: place.rows("SELECT FROM crawls WHERE finished_at IS NULL"), "the crawl to begin")
+    (told,) = place.rows("SELECT arguments FROM crawls")
+    assert (told["arguments"]["minutes"], told["arguments"]["watches"]) == (3, True)
     planned_at = place.plan(watched, seconds=8)
     wait_until(lambda: place.rows("SELECT FROM observations WHERE purpose = 'watch'"), "the watch probe")
     process.send_signal(signal.SIGTERM)
@@ -97,6 +99,7 @@ def test_without_a_budget_there_is_no_watch(workshop: Workshop) -> None:
     assert result.status == 0
     assert place.box.ledger() == []
     assert place.rows("SELECT owner, token FROM watch_planner") == [{"owner": None, "token": 0}]
+    assert place.rows("SELECT arguments ->> 'watches' AS watches FROM crawls") == [{"watches": "false"}]
 
 
 def test_host_that_refuses_a_watch_probe_gets_no_more_of_them(workshop: Workshop) -> None:

@@ -231,6 +231,29 @@ def test_a_half_migrated_schema_tells_what_it_can_and_names_what_it_cannot(count
     assert "guichets_rollups_refreshed_timestamp_seconds" not in found.names
 
 
+def test_crawls_that_may_plan_the_watch_are_those_that_last_and_have_not_ended(database: Database) -> None:
+    assert _scrape(database.dsn)["guichets_watch_planners"] == 0
+    crawls = [
+        ("-10 min", None, '{"minutes": 55, "watches": true}'),
+        ("-3 days", None, '{"minutes": 7200, "watches": true}'),
+        ("-56 min", None, '{"minutes": 55, "watches": true}'),  # killed, or about to end
+        ("-10 min", "-1 min", '{"minutes": 55, "watches": true}'),
+        ("-10 min", None, '{"minutes": 55, "watches": false}'),
+        ("-10 min", None, '{"minutes": null, "watches": true}'),
+        ("-10 min", None, "{}"),  # of an older program
+    ]
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO crawls (id, family, worker, version, started_at, finished_at, arguments) VALUES"
+            " (gen_random_uuid(), 'orion', 'w', '1', now() + %s::interval, now() + %s::interval, %s)",
+            crawls,
+        )
+    found = _scrape(database.dsn)
+    assert found["guichets_watch_planners"] == 2
+    assert "guichets_watch_planned_until_timestamp_seconds" not in found.names
+    assert found.total("guichets_exporter_query_failed") == 0
+
+
 def test_a_database_without_any_schema_is_no_crash(empty_database: Database) -> None:
     found = _scrape(empty_database.dsn)
     assert found.total("guichets_exporter_query_failed") >= len(collector.AT_EACH_SCRAPE)
