@@ -76,7 +76,7 @@ def _table(rows: Sequence[Row]) -> Table:
 
 
 def describe(row: Row) -> str:
-    """When a desk opens, in words: « lundi et jeudi vers 9 h 00, à 4 min près »."""
+    """When a desk opens, in words: « du lundi au vendredi vers 9 h 00, à 4 min près »."""
     days = _days(row["weekdays"])
     spread = f", à {row['spread_minutes']:.0f} min près" if row["spread_minutes"] >= 1 else ""
     if row["kind"] == "cycle":
@@ -85,15 +85,15 @@ def describe(row: Row) -> str:
     if row["local_time"] is None:
         return f"à toute heure{_on(days)}"
     at = row["local_time"]
-    return f"{days or 'chaque jour'} vers {at.hour} h {at.minute:02}{spread}"
+    return f"{days or 'tous les jours'} vers {at.hour} h {at.minute:02}{spread}"
 
 
 def _days(weekdays: Sequence[int]) -> str:
     """Nothing for all seven, or none."""
     if len(weekdays) in (0, 7):
         return ""
-    if list(weekdays) == [1, 2, 3, 4, 5]:
-        return "du lundi au vendredi"
+    if len(weekdays) > 2 and weekdays[-1] - weekdays[0] == len(weekdays) - 1:
+        return f"du {WEEKDAYS[weekdays[0] - 1]} au {WEEKDAYS[weekdays[-1] - 1]}"
     return _listed(WEEKDAYS[weekday - 1] for weekday in weekdays)
 
 

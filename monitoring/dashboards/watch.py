@@ -31,10 +31,14 @@ WEEK = {
 }
 
 HABITS = f"""SELECT departement, desk_id, label, kind,
-    array_to_string(ARRAY(
-        SELECT (ARRAY['lun', 'mar', 'mer', 'jeu', 'ven', 'sam', 'dim'])[weekday]
-        FROM unnest(weekdays) AS weekday
-    ), ' ') AS jours,
+    CASE weekdays
+        WHEN ARRAY[1, 2, 3, 4, 5, 6, 7] THEN 'tous les jours'
+        WHEN ARRAY[1, 2, 3, 4, 5] THEN 'du lundi au vendredi'
+        ELSE array_to_string(ARRAY(
+            SELECT (ARRAY['lun', 'mar', 'mer', 'jeu', 'ven', 'sam', 'dim'])[weekday]
+            FROM unnest(weekdays) AS weekday
+        ), ' ')
+    END AS jours,
     to_char(local_time, 'HH24:MI') AS heure,
     array_to_string(minutes_of_hour, ' ') AS minutes,
     spread_minutes, usual_length_minutes, confidence, since::text AS depuis, evidence, sightings, told_at

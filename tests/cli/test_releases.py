@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from psycopg.types.json import Jsonb
 from guichets.cli.releases import RELEASES_FIELDS
 from tests.bench.schedule import fill
 from tests.database_fixtures import Database
+from tests.watch_history import seed_history
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -99,6 +101,36 @@ def test_formats_for_programs_hold_desks_habits_and_weeks(learnt: Database, run:
         ("cycle", "1 2 3 4 5 6 7", "10 30 50"),
         ("", "", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("weekdays", "says"),
+    [
+        ([1, 2, 3, 4, 5, 6, 7], "tous les jours vers 9 h 00, à 4 min près"),
+        ([1, 2, 3, 4, 5], "du lundi au vendredi vers 9 h 00"),
+        ([2, 3, 4], "du mardi au jeudi vers 9 h 00"),
+        ([6, 7], "samedi et dimanche vers 9 h 00"),
+        ([1, 2, 3, 5], "lundi, mardi, mercredi et vendredi vers 9 h 00"),
+    ],
+)
+def test_days_of_a_habit_are_told_as_people_say_them(
+    learnt: Database, run: Run, weekdays: list[int], says: str
+) -> None:
+    with learnt.connect() as connection:
+        learn(connection, "d3", {**HABIT, "kind": "daily", "weekdays": weekdays}, hours={9: 0.9})
+    assert says in " ".join(run("releases", "--desk", "d3")[1].split())
+
+
+def test_a_daily_release_in_observations_is_one_line_on_the_terminal(learnt: Database, run: Run) -> None:
+    with learnt.connect() as connection:
+        opens_at = datetime.now(UTC).replace(hour=7, minute=30, second=0, microsecond=0)
+        seed_history(connection, "d3", days=24, every=timedelta(minutes=8), opens_at=opens_at)
+    status, out, _ = run("releases", "--relearn", "--desk", "d3")
+    assert status == 0
+    (line,) = (line for line in out.splitlines() if " vers " in line)
+    assert line.startswith("d3 ")
+    assert "tous les jours vers " in line
+    assert out.count("tous les jours") == 1
 
 
 def test_nothing_learnt_is_said_with_what_to_do(
