@@ -118,8 +118,7 @@ CREATE TABLE desks (
     next_due_at timestamptz NOT NULL DEFAULT now(),
     last_probed_at timestamptz,
     is_watched_closely boolean NOT NULL DEFAULT false,
-    close_visits integer NOT NULL DEFAULT 0,
-    close_visits_on date
+    close_visits_at timestamptz[] NOT NULL DEFAULT '{}'
 );
 -- serves the claim of a host and the list of its due desks; partial, because closed desks are never due
 CREATE INDEX desks_host_due_idx ON desks (host, next_due_at) WHERE closed_at IS NULL;
@@ -134,9 +133,8 @@ COMMENT ON COLUMN desks.next_due_at IS 'Next baseline probe not before this inst
 COMMENT ON COLUMN desks.last_probed_at IS 'Instant of its last probe of any purpose; null: none yet.';
 COMMENT ON COLUMN desks.is_watched_closely IS
     'Whether its last visit was a watch probe inside a learnt release period: the next one may come sooner.';
-COMMENT ON COLUMN desks.close_visits IS
-    'Visits on the day close_visits_on that began within the form interval of the one before: 60 at most.';
-COMMENT ON COLUMN desks.close_visits_on IS 'Day of close_visits, UTC.';
+COMMENT ON COLUMN desks.close_visits_at IS
+    'When its visits that came within the form interval of the one before began: the last 60, the latest first.';
 
 CREATE TABLE counters (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -1839,11 +1837,15 @@ WHERE hosts.forbidden OR hosts.paused_until > now() OR hosts.last_refusal_at > n
 COMMENT ON VIEW watch_rests IS
     'Hosts that get no watch probes for now: forbidden, paused, refused us within a week, or failing at this moment.';
 
-CREATE FUNCTION close_visits_left(close_visits integer, close_visits_on date) RETURNS integer
+CREATE FUNCTION close_visits_left(close_visits_at timestamptz[]) RETURNS integer
 LANGUAGE sql STABLE
-RETURN 60 - CASE WHEN close_visits_on = (now() AT TIME ZONE 'UTC')::date THEN close_visits ELSE 0 END;
-COMMENT ON FUNCTION close_visits_left(integer, date) IS
-    'How many more visits of a desk may begin today (UTC) within the form interval of the one before: rule 2, 60 a day.';
+RETURN CASE
+    WHEN close_visits_at[60] > now() - interval '24 hours' THEN 0
+    WHEN close_visits_at[59] > now() - interval '24 hours' THEN 1
+    ELSE 2
+END;
+COMMENT ON FUNCTION close_visits_left(timestamptz[]) IS
+    'How many more visits of a desk may begin now within the form interval of the one before, 2 for more: rule 2, 60 in any 24 hours.';
 
 CREATE FUNCTION visit_interval(is_watched_closely boolean, close_left integer, form_interval interval) RETURNS interval
 LANGUAGE sql IMMUTABLE
@@ -1893,7 +1895,7 @@ BEGIN ATOMIC
         AND desks.closed_at IS NULL
         AND watch_may_begin(
             ready.at, planned.is_dense, desks.next_due_at, desks.last_probed_at,
-            close_visits_left(desks.close_visits, desks.close_visits_on), form_interval
+            close_visits_left(desks.close_visits_at), form_interval
         )
         AND NOT EXISTS (SELECT FROM watch_rests WHERE watch_rests.host = of_host);
 END;
@@ -2553,4 +2555,4 @@ GRANT SELECT ON
     delay_totals
 TO guichets_reader, guichets_writer;
 
-INSERT INTO alembic_version (version_num) VALUES ('0012');
+INSERT INTO alembic_version (version_num) VALUES ('0013');

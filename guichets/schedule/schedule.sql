@@ -53,7 +53,7 @@ WITH chosen AS (
                 AND (%(desks)s::text[] IS NULL OR desks.id = ANY (%(desks)s::text[]))
                 AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - visit_interval(
                     desks.is_watched_closely,
-                    close_visits_left(desks.close_visits, desks.close_visits_on),
+                    close_visits_left(desks.close_visits_at),
                     %(form_interval)s
                 ))
         )
@@ -234,7 +234,7 @@ WHERE desks.host = ANY (%(hosts)s::text[])
             END
             AND (desks.last_probed_at IS NULL OR desks.last_probed_at <= now() - visit_interval(
                 desks.is_watched_closely,
-                close_visits_left(desks.close_visits, desks.close_visits_on),
+                close_visits_left(desks.close_visits_at),
                 %(form_interval)s
             ))
         )
@@ -252,7 +252,7 @@ WITH head AS (
     CROSS JOIN LATERAL (
         SELECT min(greatest(desks.next_due_at, desks.last_probed_at + visit_interval(
             desks.is_watched_closely,
-            close_visits_left(desks.close_visits, desks.close_visits_on),
+            close_visits_left(desks.close_visits_at),
             %(form_interval)s
         ))) AS ready_at
         FROM desks
@@ -359,9 +359,9 @@ begun AS (
     UPDATE desks
     SET last_probed_at = now(),
         is_watched_closely = false,
-        close_visits = 60 - close_visits_left(close_visits, close_visits_on)
-            + CASE WHEN last_probed_at > now() - %(form_interval)s THEN 1 ELSE 0 END,
-        close_visits_on = (now() AT TIME ZONE 'UTC')::date
+        close_visits_at = CASE WHEN last_probed_at > now() - %(form_interval)s
+            THEN (now() || close_visits_at)[1:60] ELSE close_visits_at
+        END
     WHERE id = %(desk)s AND EXISTS (SELECT FROM free)
         AND (%(slot)s::timestamptz IS NULL OR EXISTS (SELECT FROM visit))
     RETURNING id
@@ -414,7 +414,7 @@ fit AS (
         AND taken.expires_at > now()
         AND watch_may_begin(
             now(), taken.is_dense, desks.next_due_at, desks.last_probed_at,
-            close_visits_left(desks.close_visits, desks.close_visits_on), %(form_interval)s
+            close_visits_left(desks.close_visits_at), %(form_interval)s
         )
         AND NOT EXISTS (SELECT FROM watch_rests WHERE watch_rests.host = taken.host)
 ),
@@ -422,9 +422,7 @@ begun AS (
     UPDATE desks
     SET last_probed_at = now(),
         is_watched_closely = fit.is_dense,
-        close_visits = 60 - close_visits_left(close_visits, close_visits_on)
-            + CASE WHEN fit.is_close THEN 1 ELSE 0 END,
-        close_visits_on = (now() AT TIME ZONE 'UTC')::date
+        close_visits_at = CASE WHEN fit.is_close THEN (now() || close_visits_at)[1:60] ELSE close_visits_at END
     FROM fit
     WHERE desks.id = fit.desk_id
 ),

@@ -274,7 +274,8 @@ class Machine(RuleBasedStateMachine):
         )
         self.connection.execute(
             "UPDATE desks SET next_due_at = next_due_at - %(back)s,"
-            " last_probed_at = last_probed_at - %(back)s",
+            " last_probed_at = last_probed_at - %(back)s, close_visits_at = ARRAY("
+            "SELECT at - %(back)s FROM unnest(close_visits_at) AS at ORDER BY at DESC)",
             {"back": back},
         )
         self.connection.execute(
@@ -302,7 +303,7 @@ class Machine(RuleBasedStateMachine):
     def watch_probes_fill_no_slot_and_close_visits_are_counted(self) -> None:
         rows = self.connection.execute(
             "SELECT FROM watch_probes JOIN baseline_visits USING (probe)"
-            " UNION ALL SELECT FROM desks WHERE close_visits > 60"
+            " UNION ALL SELECT FROM desks WHERE cardinality(close_visits_at) > 60"
         ).fetchall()
         assert rows == []
 

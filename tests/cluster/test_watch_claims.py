@@ -208,14 +208,46 @@ def test_sixty_close_visits_a_day_and_no_more(cluster: Cluster) -> None:
     cluster.age("d1", "61 s")
     cluster.sql("UPDATE desks SET next_due_at = now() - interval '1 s'")
     assert cluster.visit("d1") == "baseline"
-    assert cluster.sql("SELECT close_visits FROM desks") == [(60,)]
-    cluster.sql(
-        "UPDATE desks SET close_visits_on = close_visits_on - 1, next_due_at = now() + interval '2 h'"
-    )
+    assert cluster.sql("SELECT cardinality(close_visits_at) FROM desks") == [(60,)]
+    cluster.sql("UPDATE desks SET next_due_at = now()")
     cluster.age("d1", "61 s")
+    assert cluster.visit("d1") is None, "the next baseline probe waits for its quarter of an hour"
+    cluster.age("d1", "901 s")
+    assert cluster.visit("d1") == "baseline"
+    cluster.sql("UPDATE desks SET next_due_at = now() + interval '2 h'")
+    cluster.age("d1", "901 s")
     cluster.plan("d1", is_dense=True)
-    assert cluster.visit("d1") == "watch"
-    assert cluster.sql("SELECT close_visits FROM desks") == [(1,)]
+    assert cluster.visit("d1") == "watch", "what is not close goes on"
+    assert cluster.sql("SELECT cardinality(close_visits_at) FROM desks") == [(60,)]
+
+
+@pytest.mark.parametrize(
+    ("made", "more"),
+    [
+        pytest.param({"23 h 50 min": 59}, 0, id="all-before-midnight"),
+        pytest.param({"23 h 50 min": 30, "10 min": 29}, 0, id="on-both-sides-of-midnight"),
+        pytest.param({"24 h 1 min": 30, "10 min": 29}, 30, id="half-of-them-a-day-ago"),
+        pytest.param({"24 h 1 min": 60}, 59, id="all-a-day-ago"),
+        pytest.param({"3 min": 58}, 1, id="one-left"),
+    ],
+)
+def test_close_visits_are_counted_over_any_24_hours(
+    cluster: Cluster, made: dict[str, int], more: int
+) -> None:
+    """Whatever the day of UTC: a release about midnight must not be visited twice as often."""
+    cluster.sql(
+        "UPDATE desks SET close_visits_at = ARRAY("
+        "SELECT now() - ago FROM unnest(%s::interval[], %s::int[]) AS made (ago, visits),"
+        " generate_series(1, visits) ORDER BY ago)",
+        [*made],
+        [*made.values()],
+    )
+    for number in range(more + 1):
+        cluster.age("d1", "61 s")
+        cluster.sql("DELETE FROM watch_queue")
+        cluster.plan("d1", is_dense=True)
+        assert cluster.visit("d1") == ("watch" if number < more else None)
+    assert cluster.sql("SELECT count(*) FROM watch_probes WHERE is_close") == [(more,)]
 
 
 def test_baseline_probe_keeps_its_instant_from_watch_probes(cluster: Cluster) -> None:
