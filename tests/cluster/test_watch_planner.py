@@ -17,7 +17,7 @@ from tests.crawl_fixtures import read_rows
 from tests.database_fixtures import Database
 from tests.watch_history import seed_history
 
-DESKS = 80  # so many that each minute has its probes
+DESKS = 80  # so many, with so large a budget, that each minute has its probes, by night too
 EVERY = timedelta(minutes=20)
 
 
@@ -36,7 +36,7 @@ def connection(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def new_planner(database: Database, connection: object) -> Iterator[Callable[..., Planner]]:
     made: list[Planner] = []
 
-    def build(owner: str = "red", every_minutes: float = 1.0) -> Planner:
+    def build(owner: str = "red", every_minutes: float = 0.1) -> Planner:
         planner = Planner(
             database.dsn,
             owner=owner,
