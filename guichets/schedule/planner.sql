@@ -16,11 +16,14 @@ UPDATE watch_planner SET owner = NULL, expires_at = NULL WHERE token = %(token)s
 UPDATE watch_planner SET planned_until = %(until)s WHERE token = %(token)s AND expires_at > now() RETURNING token;
 
 -- desks --
--- The desks that are watched: those that the baseline schedule visits.
+-- The desks that are watched: those that the baseline schedule visits. With what hosts.toml and robots.txt ask of their
+-- host's pace, as claim_host reads it; a host that asks for patience (Retry-After) fails or refuses, and the watch rests there.
 SELECT
     desks.id, desks.host, desks.family, desks.departement, departements.timezone,
+    greatest(hosts.min_delay_seconds, hosts.crawl_delay_seconds) AS delay_seconds,
     desks.next_due_at
 FROM desks
+JOIN hosts USING (host)
 JOIN departements ON departements.code = desks.departement
 WHERE desks.closed_at IS NULL
     AND (desks.valid_to IS NULL OR desks.valid_to >= current_date)
@@ -31,8 +34,10 @@ ORDER BY desks.id;
 -- Those that were ever seen, to relearn all of them.
 SELECT
     desks.id, desks.host, desks.family, desks.departement, departements.timezone,
+    greatest(hosts.min_delay_seconds, hosts.crawl_delay_seconds) AS delay_seconds,
     desks.next_due_at
 FROM desks
+JOIN hosts USING (host)
 JOIN departements ON departements.code = desks.departement
 WHERE desks.closed_at IS NULL AND desks.last_probed_at IS NOT NULL
 ORDER BY desks.id;

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from guichets.errors import DatabaseError
 from guichets.schedule import planner as planner_module
@@ -174,6 +175,22 @@ def test_no_probes_for_hosts_where_the_watch_rests(
         "UPDATE hosts SET last_refusal_at = now() - interval '1 day' WHERE substr(host, 2)::integer > 40"
     )
     assert {int(row["host"][1:]) for row in plan_some(new_planner(), database)} <= set(range(1, 41))
+
+
+@pytest.mark.parametrize("query", ["desks", "all_desks"])
+def test_planner_reads_what_hosts_ask_of_their_pace(connection: psycopg.Connection[Any], query: str) -> None:
+    """The slower of hosts.toml and robots.txt, as a worker that claims the host does."""
+    connection.execute("UPDATE hosts SET min_delay_seconds = 20 WHERE host IN ('h1', 'h2')")
+    connection.execute("UPDATE hosts SET crawl_delay_seconds = 60 WHERE host IN ('h2', 'h3')")
+    connection.row_factory = dict_row  # type: ignore[assignment]
+    rows: list[Any] = connection.execute(planner_module.QUERIES[query]).fetchall()
+    delays = {row["host"]: row["delay_seconds"] for row in rows}
+    assert len(delays) == DESKS
+    assert {host: delay for host, delay in delays.items() if delay is not None} == {
+        "h1": 20,
+        "h2": 60,
+        "h3": 60,
+    }
 
 
 def test_states_are_made_from_observations_and_grow_with_them(

@@ -31,6 +31,7 @@ class WatchedDesk:
     timezone: str  # IANA name
     family: str = ""
     departement: str = ""
+    delay_seconds: float | None = None  # least time between two requests to its host; None: as everywhere
 
 
 @dataclass(frozen=True, slots=True)
