@@ -18,10 +18,9 @@ JITTER_SECONDS = 20.0
 class Minute:
     """One minute being planned."""
 
-    def __init__(self, start: float, *, probe_seconds: float, interval_seconds: float, fate: Random) -> None:
+    def __init__(self, start: float, *, interval_seconds: float, fate: Random) -> None:
         self.start = start
         self.end = start + 60
-        self._probe_seconds = probe_seconds
         self._interval = interval_seconds
         self._fate = fate
         self._taken: dict[int, list[float]] = {}
@@ -34,15 +33,17 @@ class Minute:
         last: float,
         due: float,
         host_last: float,
+        probe_seconds: float,
         host_due: Sequence[float],
         is_dense: bool,
     ) -> float | None:
         """An instant for a visit, or None. All in unix seconds.
 
         ``last``: the desk's last visit; ``due``: its next baseline probe; ``host_due``: those of the host's
-        desks. ``is_dense``: it may come close to another visit, if the day's allowance is not used up.
+        desks; ``probe_seconds``: how long a probe keeps the host busy. ``is_dense``: it may come close to
+        another visit, if the day's allowance is not used up.
         """
-        low = max(self.start, host_last + self._probe_seconds, last + CLOSEST_SECONDS)
+        low = max(self.start, host_last + probe_seconds, last + CLOSEST_SECONDS)
         high = min(self.end - 1e-3, due - CLOSEST_SECONDS)
         if due < self.start or low > high:
             return None
@@ -54,19 +55,15 @@ class Minute:
         busy = sorted(
             [
                 *self._taken.get(host, ()),
-                *(
-                    at
-                    for at in host_due
-                    if self.start - self._probe_seconds < at < self.end + self._probe_seconds
-                ),
+                *(at for at in host_due if self.start - probe_seconds < at < self.end + probe_seconds),
             ]
         )
         if not busy:
             low += self._fate.random() * min(high - low, JITTER_SECONDS)
         for other in busy:
-            if other - low >= self._probe_seconds:
+            if other - low >= probe_seconds:
                 break
-            low = max(low, other + self._probe_seconds)
+            low = max(low, other + probe_seconds)
         if low > high or math.isinf(low):
             return None
         self._taken.setdefault(host, []).append(low)

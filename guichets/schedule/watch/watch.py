@@ -44,7 +44,8 @@ class Watch:
     """Learns from sightings and allots watch probes, one minute at a time.
 
     ``every_minutes`` is the whole budget, baseline probes included: one probe per desk in that time on
-    average; 0 or less means none. A probe keeps its host busy for ``delay_seconds`` × ``requests_per_probe``.
+    average; 0 or less means none. A probe keeps its host busy for ``delay_seconds``, or the host's own if
+    longer, × ``requests_per_probe``.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Watch:
         form_interval_seconds: float = 900.0,
         seed: int = 0,
     ) -> None:
-        self._probe_seconds = delay_seconds * requests_per_probe
+        self._delay_seconds, self._requests = delay_seconds, requests_per_probe
         self._interval = form_interval_seconds
         self._seed = seed
         self._budget = Budget(every_minutes=every_minutes, desks=0)
@@ -99,6 +100,11 @@ class Watch:
         for number, host in enumerate(self._host):
             self._members[host].append(number)
         self._host_last = [-math.inf] * len(numbers)
+        self._busy_seconds = [
+            self._requests
+            * max(self._delay_seconds, *(self._desks[number].delay_seconds or 0.0 for number in members))
+            for members in self._members
+        ]
         self._parts = np.zeros((count, PARTS), dtype=np.float32)
         self._dated = np.full(count, math.nan)
         self._kinship = Kinship(self._desks)
@@ -245,7 +251,7 @@ class Watch:
         if room <= 0:
             return []
         fate = Random(f"{self._seed} {now}")
-        slots = Minute(start, probe_seconds=self._probe_seconds, interval_seconds=self._interval, fate=fate)
+        slots = Minute(start, interval_seconds=self._interval, fate=fate)
         planned: list[PlannedProbe] = []
         for number, reason, weight, is_dense in self._candidates(now, slots):
             if len(planned) >= room:
@@ -258,10 +264,12 @@ class Watch:
                 last=self._last[number],
                 due=self._due_at[number],
                 host_last=self._host_last[host],
+                probe_seconds=self._busy_seconds[host],
                 host_due=[self._due_at[member] for member in self._members[host]],
                 is_dense=is_dense,
             )
             if at is not None:
+                self._host_last[host] = max(self._host_last[host], at)  # before it is learnt, too
                 instant = datetime.fromtimestamp(at, UTC)
                 planned.append(PlannedProbe(self._desks[number].id, instant, reason, weight, is_dense))
         self._budget.note_planned(now, len(planned))

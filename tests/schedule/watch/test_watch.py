@@ -138,6 +138,26 @@ def test_without_desks_nothing_is_planned() -> None:
     assert watch_for(Watch([], every_minutes=30), 60, lambda desk, at: True) == []
 
 
+def test_slow_host_is_planned_at_its_own_pace() -> None:
+    """Four requests, one a minute: its probes lie four minutes apart, learnt or not."""
+    slow = [
+        WatchedDesk(
+            id=f"slow{number}", host="slow", timezone="Europe/Paris", delay_seconds=60 if number else None
+        )
+        for number in range(8)
+    ]
+    quick = [WatchedDesk(id=f"quick{number}", host="quick", timezone="Europe/Paris") for number in range(8)]
+    watch = Watch([*slow, *quick], every_minutes=16)
+    made: dict[str, list[datetime]] = defaultdict(list)
+    for minute in range(600):
+        for probe in watch.plan(START + timedelta(minutes=minute), {}):
+            made[probe.desk_id.rstrip("0123456789")].append(probe.at)
+    apart = {host: min(later - at for at, later in pairwise(instants)) for host, instants in made.items()}
+    assert len(made["slow"]) > 20
+    assert apart["slow"] >= timedelta(seconds=240)
+    assert timedelta(seconds=40) <= apart["quick"] < timedelta(seconds=240)
+
+
 def test_resting_host_gets_no_probe_until_it_is_taken_off_the_list() -> None:
     watch = Watch(desks(10, hosts=10), every_minutes=15)
     watch.rest({"h1"})
