@@ -31,8 +31,9 @@ demo: install
 # Pages of some families, and pictures of archived ones, need a Chromium: the system's, else Playwright's, else the distribution's package.
 browser: install
 	@$(BIN)/python -c 'from guichets.browser import find_browser; find_browser()' 2>/dev/null \
-		|| { echo "No Chromium found: installing one…"; $(BIN)/playwright install chromium >/dev/null 2>&1; } \
-		|| { apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
+		|| { echo "No Chromium found: installing one…"; $(BIN)/playwright install --only-shell chromium >/dev/null 2>&1; } \
+		|| { apt-get update -qq && { apt-get install -qq -y chromium-headless-shell >/dev/null 2>&1 \
+			|| apt-get install -qq -y chromium >/dev/null; }; } \
 		|| { echo "Install Chromium, or set GUICHETS_BROWSER to the path of one."; exit 2; }
 
 # Rules, alerts and panels are tested against a real Prometheus and Alertmanager: the system's, else its packages.

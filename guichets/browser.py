@@ -12,9 +12,20 @@ from pathlib import Path
 from guichets import configuration
 from guichets.errors import ConfigurationError
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The headless shell first: the same engine without windows, for less than half the processor time and memory.
+NAMES = (
+    "chromium-headless-shell",
+    "chrome-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
+DEBIAN_SHELL = Path("/usr/bin/chromium-headless-shell")  # a script, which would stay beside the program
+DEBIAN_SHELL_PROGRAM = Path("/usr/lib/chromium/chromium-headless-shell")
 HOW_TO_GET_ONE = (
-    "no Chromium was found. Install one (Debian, Ubuntu: apt-get install chromium; elsewhere: "
+    "no Chromium was found. Install one (Debian: apt-get install chromium-headless-shell; elsewhere: "
     "playwright install chromium), or set GUICHETS_BROWSER to the path of one"
 )
 WIDTH = 1024  # pixels; what préfecture sites were drawn for
@@ -44,7 +55,8 @@ def find_browser() -> Path:
     for name in NAMES:
         found = shutil.which(name)
         if found is not None:
-            return Path(found)
+            is_script = Path(found) == DEBIAN_SHELL and DEBIAN_SHELL_PROGRAM.is_file()
+            return DEBIAN_SHELL_PROGRAM if is_script else Path(found)
     own = _of_playwright()
     if own is not None and own.is_file():
         return own
@@ -57,12 +69,18 @@ def wants_sandbox() -> bool:
 
 
 def _of_playwright() -> Path | None:
+    """Its headless shell where it is installed; its Chromium, installed or not, where there is none."""
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:  # an image without browsers leaves it out
         return None
     try:
         with sync_playwright() as playwright:
-            return Path(playwright.chromium.executable_path)
+            whole = Path(playwright.chromium.executable_path)
     except Error:
         return None
+    home = next((folder for folder in whole.parents if folder.name.startswith("chromium-")), None)
+    if home is None:
+        return whole
+    shells = home.with_name(home.name.replace("chromium-", "chromium_headless_shell-", 1))
+    return next(shells.glob("*/chrome-headless-shell"), whole)
