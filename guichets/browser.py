@@ -37,6 +37,9 @@ CUT_OFF = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--disable-background-networking",
     "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,NetworkPrediction",
+    # WebRTC sends datagrams, which no proxy and no route sees: by the proxy or not at all.
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the same word for a headless shell
 )
 
 

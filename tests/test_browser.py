@@ -1,7 +1,8 @@
-"""Which Chromium is taken of those that a machine has."""
+"""Which Chromium is taken of those that a machine has, and that it is cut off from the network."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from guichets.browser import CUT_OFF, find_browser, wants_sandbox
 from tests.crawl_fixtures import ROOT, clean_environment
 
 PROGRAM = """
@@ -18,6 +20,25 @@ try:
     print(find_browser())
 except BrowserNotFound as error:
     print(error)
+"""
+
+
+# A page asks servers for a way through to it; done when all have answered, or none is waited for any longer.
+LOOKS_FOR_A_WAY = """
+async (port) => {
+  const address = "127.0.0.1:" + port;
+  const servers = ["stun:" + address, "turn:" + address, "turn:" + address + "?transport=tcp"];
+  const peer = new RTCPeerConnection({
+    iceServers: servers.map((urls) => ({urls, username: "page", credential: "page"})),
+  });
+  peer.createDataChannel("way");
+  const looked = new Promise((resolve) => {
+    peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && resolve();
+  });
+  await peer.setLocalDescription(await peer.createOffer());
+  await looked;
+  return peer.iceGatheringState;
+}
 """
 
 
@@ -77,6 +98,31 @@ def test_playwright_s_chromium_is_taken_where_it_has_no_shell(tmp_path: Path) ->
 
 def test_nothing_found_says_what_to_install(tmp_path: Path) -> None:
     assert found(tmp_path).startswith("no Chromium was found. Install one (Debian: apt-get install")
+
+
+def test_a_page_s_script_sends_no_datagram_and_opens_no_connection() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connections,
+        sync_playwright() as playwright,
+    ):
+        datagrams.bind(("127.0.0.1", 0))
+        connections.bind(datagrams.getsockname())
+        connections.listen()
+        browser = playwright.chromium.launch(
+            executable_path=find_browser(), chromium_sandbox=wants_sandbox(), args=list(CUT_OFF)
+        )
+        page = browser.new_page()
+        page.route("**/*", lambda route: route.fulfill(status=200, content_type="text/html", body="<p>"))
+        page.goto("http://guichet.invalid/")
+        assert page.evaluate(LOOKS_FOR_A_WAY, datagrams.getsockname()[1]) == "complete"
+        browser.close()
+        for listening in (datagrams, connections):
+            listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            datagrams.recv(2000)
+        with pytest.raises(BlockingIOError):
+            connections.accept()
 
 
 def where_playwright_installs(tmp_path: Path) -> tuple[str, str]:
