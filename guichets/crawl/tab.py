@@ -148,9 +148,11 @@ class Tab:
     async def prepare(self, page: Page, _request: object) -> None:
         """Take over every request of a new page, of its workers and of windows it opens."""
         context = page.context
-        await context.route("**/*", self._route)
-        await context.route_web_socket("**/*", self._refuse_socket)
-        await page.route("**/*", self._route)  # before what the handler itself put there
+        await asyncio.gather(
+            context.route("**/*", self._route),
+            context.route_web_socket("**/*", self._refuse_socket),
+            page.route("**/*", self._route),  # before what the handler itself put there
+        )
         context.on("page", self._close_window)
         page.on("crash", lambda _: self._lose("the page crashed"))
         page.on("close", lambda _: self._lose("the page was closed"))
