@@ -106,6 +106,11 @@ def _show(found: Score, screen: Console, every: float) -> None:
             f"{found.all_kinds.against_uniform:.2f} fois ce que verraient en moyenne des visites régulières, "
             f"une toutes les {every:g} minutes."
         )
+    if found.moved:
+        screen.print(
+            "Heure qui change : retrouvée en trois semaines pour "
+            f"{found.found_again} guichets sur {found.moved}."
+        )
     if found.rates is not None:
         screen.print(
             f"Taux : erreur moyenne {found.rates.mean_error:.3f} point par guichet, "

@@ -40,17 +40,21 @@ def _reach(mix: str, every: float) -> None:
     openings = sum(one.all_kinds.openings for one in found)
     expected = sum(one.all_kinds.uniform for one in found)
     longer = sum(one.longer_than_five.openings for one in found)
+    longer_seen = sum(one.longer_than_five.seen for one in found)
     soon = sum(one.longer_than_five.soon for one in found)
     rates = [one.rates for one in found if one.rates is not None]
     dated, pulses, chance = (_share(found, kinds) for kinds in (DATED, ("pulse",), ("cancellation",)))
     broken = sum(sum(one.violations.values()) for one in found)
     error = sum(one.mean_error for one in rates) / len(rates)
     covered = sum(one.covered for one in rates) / len(rates)
+    again, moved = sum(one.found_again for one in found), sum(one.moved for one in found)
     print(
         f"  --every {every:g} {mix}: {seen / openings:.1%} of {openings} openings, "
         f"{seen / expected:.2f} × uniform on average, {seen / uniform:.2f} × uniform as run\n"
         f"    weekly, daily and long {dated:.1%}, pulses {pulses:.1%}, cancellations {chance:.1%}; "
-        f"over 5 min and seen within 2 min {soon / longer:.1%}\n"
+        f"over 5 min and seen within 2 min {soon / longer:.1%} "
+        f"({soon / longer_seen:.1%} of those seen); "
+        f"moved hours found again within 3 weeks {again} of {moved}\n"
         f"    {broken} violations in {sum(one.probes for one in found)} probes; "
         f"rates: mean error {error:.3f} points, {covered:.1%} of intervals hold the truth"
     )

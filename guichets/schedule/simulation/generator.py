@@ -14,7 +14,7 @@ habits on a day of the trace, some stop for good.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
@@ -106,8 +106,9 @@ class _Life:
         if temper in {"weekly", "daily", "pulse", "mixed"} and self.fate.random() < self.mix.moves:
             turn = int(last * self.fate.uniform(0.35, 0.6))
         for days in (self.days[:turn], self.days[turn:last]):
-            if days:
-                yield from getattr(self, f"_{temper}")(days)
+            for opening in getattr(self, f"_{temper}")(days) if days else ():
+                has_hour = opening.kind in {"weekly", "daily"}
+                yield replace(opening, is_moved=True) if has_hour and days[0] != self.days[0] else opening
 
     def _weekly(self, days: list[date]) -> Iterator[Opening]:
         weekday = self.fate.choice((0, 0, 0, 1, 2, 3, 4, 4, 6))

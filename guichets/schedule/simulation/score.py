@@ -19,6 +19,7 @@ from guichets.statistics.intervals import Pairs, Slots, error_factor, wilson
 DAY = 86_400.0
 WARM_UP_DAYS = 14.0  # not scored
 LATE_SECONDS = 120.0
+FOUND_AGAIN_DAYS = 21.0
 LENGTHS = ((0, 5), (5, 15), (15, 60), (60, float("inf")))  # minutes
 CLOSE_PER_DAY = 60  # visits of a desk that may come within a form's interval
 CLOSEST_SECONDS = 60.0
@@ -64,6 +65,8 @@ class Score:
     lengths: Mapping[str, Seen]
     violations: Mapping[str, int]
     rates: Rates | None  # None: no baseline probes
+    moved: int  # desks whose hour moved, three weeks or more before the end of the trace
+    found_again: int  # of these, seen open at the new hour within three weeks
 
 
 def score(trace: Trace, probes: Iterable[Made], *, every_minutes: float) -> Score:
@@ -81,6 +84,7 @@ def score(trace: Trace, probes: Iterable[Made], *, every_minutes: float) -> Scor
         since = trace.start
     rows, kinds = _openings(trace, visits, since)
     lengths = (rows[:, 1] - rows[:, 0]) / 60
+    again = _found_again(trace, visits)
     chance = np.minimum(1.0, lengths / every_minutes) if every_minutes > 0 else np.zeros(len(rows))
     names = np.asarray(kinds, dtype=object)
     count = sum(map(len, visits.values()))
@@ -99,7 +103,23 @@ def score(trace: Trace, probes: Iterable[Made], *, every_minutes: float) -> Scor
         },
         violations=violations(trace, visits, every_minutes=every_minutes),
         rates=_rates(trace, rated, since) if baseline else None,
+        moved=len(again),
+        found_again=sum(again),
     )
+
+
+def _found_again(trace: Trace, visits: Mapping[str, Floats]) -> list[bool]:
+    """Of each desk whose hour moved early enough: whether it was seen open at the new one in time."""
+    found = []
+    for desk in trace.desks:
+        moved = [row for row in trace.openings.get(desk.id, ()) if row.is_moved]
+        if not moved or moved[0].opens + FOUND_AGAIN_DAYS * DAY > trace.end:
+            continue
+        at = visits[desk.id]
+        bounds = np.asarray([(row.opens, row.closes) for row in moved])
+        bounds = bounds[bounds[:, 0] <= moved[0].opens + FOUND_AGAIN_DAYS * DAY]
+        found.append(bool(np.any(np.searchsorted(at, bounds[:, 0]) < np.searchsorted(at, bounds[:, 1]))))
+    return found
 
 
 def _openings(trace: Trace, visits: Mapping[str, Floats], since: float) -> tuple[Floats, list[str]]:

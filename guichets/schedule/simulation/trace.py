@@ -2,8 +2,9 @@
 
 JSON Lines. First line ``{"start", "end", "desks": [{"id", "host"}, …]}``, then one ``{"desk", "open",
 "close"}`` per opening, in any order; instants are ISO 8601 with a zone. A desk may also have ``timezone``
-(else Europe/Paris), ``family`` and ``departement``; an opening may have a ``kind``: what its maker calls
-it. Windows of a desk may overlap: it is open in any of them, and each counts as an opening.
+(else Europe/Paris), ``family`` and ``departement``; an opening may have a ``kind``: what its maker calls it,
+and ``"moved": true``: its hour is not the one its desk had at first. Windows of a desk may overlap: it is
+open in any of them, and each counts as an opening.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Opening:
     opens: float
     closes: float
     kind: str = ""
+    is_moved: bool = False  # of a habit whose hour changed within the trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,10 @@ def read_trace(path: Path) -> Trace:
         if not isinstance(desk, str) or desk not in known:
             raise TraceError(f"{place}: desk {json.dumps(desk)} is not among those of the first line")
         opening = Opening(
-            _instant(place, row, "open"), _instant(place, row, "close"), str(row.get("kind", ""))
+            _instant(place, row, "open"),
+            _instant(place, row, "close"),
+            str(row.get("kind", "")),
+            row.get("moved") is True,
         )
         if opening.closes <= opening.opens:
             raise TraceError(
@@ -112,7 +117,14 @@ def write_trace(trace: Trace, path: Path) -> None:
         stream.write(json.dumps(head, ensure_ascii=False) + "\n")
         for desk, openings in trace.openings.items():
             for one in openings:
-                row = {"desk": desk, "open": _text(one.opens), "close": _text(one.closes), "kind": one.kind}
+                row: dict[str, object] = {
+                    "desk": desk,
+                    "open": _text(one.opens),
+                    "close": _text(one.closes),
+                    "kind": one.kind,
+                }
+                if one.is_moved:
+                    row["moved"] = True
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 

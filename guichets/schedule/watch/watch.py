@@ -269,11 +269,12 @@ class Watch:
                 is_dense=is_dense,
             )
             if at is not None:
-                self._host_last[host] = max(self._host_last[host], at)  # before it is learnt, too
                 instant = datetime.fromtimestamp(at, UTC)
                 planned.append(PlannedProbe(self._desks[number].id, instant, reason, weight, is_dense))
         self._budget.note_planned(now, len(planned))
         planned.sort(key=lambda probe: probe.at)
+        for probe in planned:  # it keeps its host busy before it is learnt, too
+            self._host_last[self._host[self._index[probe.desk_id]]] = probe.at.timestamp()
         return planned
 
     def _candidates(self, now: int, minute: Minute) -> Iterator[tuple[int, Reason, float, bool]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -145,6 +146,22 @@ def test_score_counts_what_was_seen_how_soon_and_the_truth_of_rates() -> None:
     assert baseline is not None
     assert baseline.desks == 2
     assert baseline.mean_error < 1.0
+
+
+def test_score_tells_which_moved_hours_were_found_again() -> None:
+    """Three weeks are given; a desk that moved later than three weeks before the end is left out."""
+    opens = [24.0 * day + (9 if day < 7 else 15) for day in range(40)]
+    always = [(hour, hour + 0.5) for hour in opens]
+    trace = trace_of({"found": always, "late": always, "never": always, "short": always[35:]}, days=40)
+    moves = trace.start + 7 * 24 * HOUR
+    openings = {
+        name: tuple(replace(row, is_moved=row.opens > moves) for row in rows)
+        for name, rows in trace.openings.items()
+    }
+    visits = [("never", opens[2]), ("found", opens[10]), ("late", opens[32])]
+    probes = [Made(name, START + timedelta(hours=hours + 0.1), "watch") for name, hours in visits]
+    found = score(replace(trace, openings=openings), probes, every_minutes=60)
+    assert (found.moved, found.found_again) == (3, 1)
 
 
 @pytest.mark.parametrize(
