@@ -38,6 +38,7 @@ ROUTINE_DAYS = 24
 WEEKLY_HALF_LIFE_DAYS = 24.0
 BIN_SECONDS = 300
 BINS = DAY // BIN_SECONDS  # of a day
+CHAPTER_BINS = 64 * BINS  # whose places in the week are worked out at once
 WIDTHS = (1.5, 4.0, 9.0)  # standard deviations of a release's minute that are tried
 ROUNDS = 5
 CURIOSITY = 5.0  # a return seen once is worth as many times more: to know whether it comes is worth much
@@ -175,16 +176,23 @@ def _watched(times: Floats, timezone: str, now: float, length_minutes: float) ->
     waits = (times[following] - middles).astype(np.float32)
     kept = np.exp2((now - middles[::BINS]) / (-DAY * WEEKLY_HALF_LIFE_DAYS))
     seen = np.exp(waits * np.float32(-1 / (60 * length_minutes))) * np.repeat(kept, BINS)[: len(middles)]
-    bins = _week_bins(timezone, first, len(middles))
+    bins = _week_bins(timezone, int(first // BIN_SECONDS), len(middles))
     longer = np.bincount(bins, seen, 7 * BINS)
     shorter = np.bincount(bins, seen * np.repeat(kept, BINS)[: len(middles)], 7 * BINS)
     return shorter.reshape(7, BINS).astype(np.float64), longer.reshape(7, BINS).astype(np.float64)
 
 
-@lru_cache(maxsize=64)
-def _week_bins(timezone: str, first: float, count: int) -> Ints:
-    """The part of the local week in which each of the instants five minutes apart from ``first`` on lies."""
-    local = local_seconds(timezone, first + BIN_SECONDS * np.arange(count, dtype=np.float64))
+def _week_bins(timezone: str, first: int, count: int) -> Ints:
+    """The part of the local week in which each of so many bins of five minutes since 1970 lies."""
+    chapter, place = divmod(first, CHAPTER_BINS)
+    return _chapter_bins(timezone, chapter)[place : place + count]
+
+
+@lru_cache(maxsize=32)
+def _chapter_bins(timezone: str, chapter: int) -> Ints:
+    """Of all bins from a chapter's first on, and as many as anyone remembers more."""
+    numbers = chapter * CHAPTER_BINS + np.arange(CHAPTER_BINS + (MEMORY_DAYS + 1) * BINS)
+    local = local_seconds(timezone, BIN_SECONDS * (numbers + 0.5))
     return ((local - 4 * DAY) // BIN_SECONDS).astype(np.int64) % (7 * BINS)
 
 

@@ -94,12 +94,12 @@ class RoutineFit:
             self._improve(counted, usual)
         rate = self._rate()
         sure = self._trust(likely, weight)
-        flat = self._hour[None, :, None] * self._kind[:, None, None] * np.ones(60)
+        flat = np.outer(self._kind, self._hour)[:, :, None]
         minute = 1 + sure * (self._minute - 1)
         rate = flat * minute
         back = likely @ (self._steps + 0.5)
         spread = np.sqrt(np.maximum(likely @ (self._steps + 0.5) ** 2 - back * back, 0.05))
-        by_hour = NEAR @ counted.sum(axis=(0, 2))
+        by_hour = NEAR @ counted.reshape(48, 60).sum(axis=1).reshape(2, 24).sum(axis=0)
         hours = self._openings.minute // 60
         alone = weight * np.diag(NEAR)[0] / np.maximum(by_hour[hours], 1e-9)
         told = (likely * rate.ravel()[self._places]).sum(axis=1) * np.clip(1 - alone, 0.0, 1.0)
@@ -109,19 +109,20 @@ class RoutineFit:
         )
 
     def _rate(self) -> Floats:
-        return self._kind[:, None, None] * self._hour[None, :, None] * self._minute[None, None, :]
+        return np.multiply.outer(np.outer(self._kind, self._hour), self._minute)
 
     def _improve(self, counted: Floats, usual: float) -> None:
-        kind, hour = self._kind[:, None, None], self._hour[None, :, None]
-        could = SMOOTH @ (self._watched * (kind * hour)).sum(axis=(0, 1))
+        by_minute = counted.reshape(48, 60)
+        by_hour = by_minute.sum(axis=1).reshape(2, 24)
+        could = SMOOTH @ (np.outer(self._kind, self._hour).ravel() @ self._watched.reshape(48, 60))
         self._could = could + _MINUTE_DOUBT
-        self._minute = (SMOOTH @ counted.sum(axis=(0, 1)) + _MINUTE_DOUBT) / self._could
+        self._minute = (SMOOTH @ by_minute.sum(axis=0) + _MINUTE_DOUBT) / self._could
         self._minute /= self._minute.mean()
-        minute = self._minute[None, None, :]
-        could_hour = NEAR @ (self._watched * kind * minute).sum(axis=(0, 2))
-        self._hour = (NEAR @ counted.sum(axis=(0, 2)) + _HOUR_DOUBT * usual) / (could_hour + _HOUR_DOUBT)
-        could_kind = (self._watched * self._hour[None, :, None] * minute).sum(axis=(1, 2))
-        self._kind = (counted.sum(axis=(1, 2)) + _KIND_DOUBT) / (could_kind + _KIND_DOUBT)
+        could_hours = self._watched @ self._minute
+        could_hour = NEAR @ (self._kind @ could_hours)
+        self._hour = (NEAR @ by_hour.sum(axis=0) + _HOUR_DOUBT * usual) / (could_hour + _HOUR_DOUBT)
+        could_kind = could_hours @ self._hour
+        self._kind = (by_hour.sum(axis=1) + _KIND_DOUBT) / (could_kind + _KIND_DOUBT)
 
     def _trust(self, likely: Floats, weight: Floats) -> float:
         """How far the minutes of the hour are to be believed: 0 to 1."""

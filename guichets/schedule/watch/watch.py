@@ -34,8 +34,10 @@ PRICE_EVERY = 60  # minutes
 PRICE_EVERY_AT_FIRST = 5  # while desks are still to be thought over, after a start
 REFIT_MINUTES = 1440
 SOONEST_REFIT_MINUTES = 30
-FITS_PER_MINUTE = 30
+FITS_PER_MINUTE = 12
+FITS_AT_FIRST = 40  # a minute, while desks are new: the sooner all are known, the better
 FEWEST_TO_TEACH = 3  # openings
+REREAD_MINUTES = 20  # in which all known baseline instants are read anew
 TOGETHER = 10  # minutes: desks learnt within them share what depends on the instant alone
 LONGEST_GAP = 30  # minutes without planning that are made up for one by one
 
@@ -95,6 +97,7 @@ class Watch:
         self._budget.resize(count)
         numbers = {host: number for number, host in enumerate(sorted({desk.host for desk in self._desks}))}
         self._zones = Counter(desk.timezone for desk in self._desks)
+        self._clock_changes = (-math.inf, 0.0)  # since when, and how many probes more
         self._host = [numbers[desk.host] for desk in self._desks]
         self._members: list[list[int]] = [[] for _ in numbers]
         for number, host in enumerate(self._host):
@@ -345,14 +348,16 @@ class Watch:
     def _due_fits(self, now: int) -> list[int]:
         """Desks to be thought over in this minute: those that were seen open first, where all are new."""
         due = np.flatnonzero(self._next_fit <= now).tolist()
-        if len(due) > FITS_PER_MINUTE:
-            due.sort(key=lambda number: (self._habits[number] is None, not self._records[number].has_opened))
-        return due[:FITS_PER_MINUTE]
+        if len(due) <= FITS_PER_MINUTE:
+            return due
+        due.sort(key=lambda number: (self._habits[number] is not None, not self._records[number].has_opened))
+        new = sum(self._habits[number] is None for number in due)
+        return due[: min(max(new, FITS_PER_MINUTE), FITS_AT_FIRST)]
 
     def _note_due(self, now: int, end: float, baseline: Mapping[str, datetime]) -> None:
-        """Read anew what is past or unknown, and a tenth of the rest: an instant to come seldom changes."""
+        """Read anew what is past or unknown, and some of the rest: an instant to come seldom changes."""
         stale = (self._due_at < end) | np.isinf(self._due_at)
-        stale[now % 10 :: 10] = True
+        stale[now % REREAD_MINUTES :: REREAD_MINUTES] = True
         for number in np.flatnonzero(stale).tolist():
             self._read_due(number, baseline)
 
@@ -367,12 +372,15 @@ class Watch:
 
         They come in the morning after the night, an hour sooner than the day before: until then room is kept.
         """
-        hours = 0.0
-        instants = np.asarray([start - MORNING, start + DAY])
-        for timezone, count in self._zones.items():
-            now, later = local_seconds(timezone, instants)
-            hours += count * max(0.0, (later - now - DAY - MORNING) / 3600)
-        return hours
+        quarter = start // 900 * 900  # clocks change at full quarters of an hour
+        if self._clock_changes[0] != quarter:
+            instants = np.asarray([quarter - MORNING, quarter + DAY])
+            more = 0.0
+            for timezone, count in self._zones.items():
+                now, later = local_seconds(timezone, instants)
+                more += count * max(0.0, (later - now - DAY - MORNING) / 3600)
+            self._clock_changes = quarter, more
+        return self._clock_changes[1]
 
     def _forget_future(self, start: float) -> None:
         """A clock jumped: visits later than now cannot have been."""
