@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from random import Random
@@ -35,7 +35,7 @@ PRICE_EVERY_AT_FIRST = 5  # while desks are still to be thought over, after a st
 REFIT_MINUTES = 1440
 SOONEST_REFIT_MINUTES = 30
 FITS_PER_MINUTE = 12
-FITS_AT_FIRST = 40  # a minute, while desks are new: the sooner all are known, the better
+FITS_AT_FIRST = 24  # a minute, while desks are new: the sooner all are known, the better
 FEWEST_TO_TEACH = 3  # openings
 REREAD_MINUTES = 20  # in which all known baseline instants are read anew
 TOGETHER = 10  # minutes: desks learnt within them share what depends on the instant alone
@@ -99,15 +99,16 @@ class Watch:
         self._zones = Counter(desk.timezone for desk in self._desks)
         self._clock_changes = (-math.inf, 0.0)  # since when, and how many probes more
         self._host = [numbers[desk.host] for desk in self._desks]
-        self._members: list[list[int]] = [[] for _ in numbers]
+        members: list[list[int]] = [[] for _ in numbers]
         for number, host in enumerate(self._host):
-            self._members[host].append(number)
+            members[host].append(number)
         self._host_last = [-math.inf] * len(numbers)
         self._busy_seconds = [
             self._requests
-            * max(self._delay_seconds, *(self._desks[number].delay_seconds or 0.0 for number in members))
-            for members in self._members
+            * max(self._delay_seconds, *(self._desks[number].delay_seconds or 0.0 for number in of_host))
+            for of_host in members
         ]
+        self._longest_busy = max(self._busy_seconds, default=0.0)
         self._parts = np.zeros((count, PARTS), dtype=np.float32)
         self._dated = np.full(count, math.nan)
         self._kinship = Kinship(self._desks)
@@ -255,6 +256,7 @@ class Watch:
             return []
         fate = Random(f"{self._seed} {now}")
         slots = Minute(start, interval_seconds=self._interval, fate=fate)
+        host_due = self._host_due(start)
         planned: list[PlannedProbe] = []
         for number, reason, weight, is_dense in self._candidates(now, slots):
             if len(planned) >= room:
@@ -268,7 +270,7 @@ class Watch:
                 due=self._due_at[number],
                 host_last=self._host_last[host],
                 probe_seconds=self._busy_seconds[host],
-                host_due=[self._due_at[member] for member in self._members[host]],
+                host_due=host_due[host],
                 is_dense=is_dense,
             )
             if at is not None:
@@ -366,6 +368,15 @@ class Watch:
         if at is not self._due[number]:
             self._due[number] = at
             self._due_at[number] = math.inf if at is None else at.timestamp()
+
+    def _host_due(self, start: float) -> Mapping[int, list[float]]:
+        """Baseline probes to come that may keep a host busy in the minute that begins, by host."""
+        reach = self._longest_busy
+        found: defaultdict[int, list[float]] = defaultdict(list)
+        near = (self._due_at > start - reach) & (self._due_at < start + 60 + reach)
+        for number in np.flatnonzero(near).tolist():
+            found[self._host[number]].append(float(self._due_at[number]))
+        return found
 
     def _clock_change(self, start: float) -> float:
         """How many more baseline probes than usual come within a day because clocks go forward.
