@@ -202,17 +202,9 @@ class Watch:
         self._follow[number] = at + max(1.25 * CLOSEST_SECONDS, 42 * length.minutes * 2**count)
 
     def _fit(self, number: int, now: int) -> None:
-        desk, record = self._desks[number], self._records[number]
-        times, offered = record.evidence(60.0 * now)
+        record = self._records[number]
         first = now // TOGETHER * TOGETHER
-        habits = learn_habits(
-            times,
-            offered,
-            timezone=desk.timezone,
-            now=60.0 * now,
-            first=first,
-            prior=self._kinship.prior(number),
-        )
+        habits, _ = self._think_over(number, 60.0 * now, first)
         self._habits[number] = habits
         self._outlook.set(number, habits, first)
         self._dense_price[number] = 0.35 * habits.pattern.sum() / CLOSE_PER_DAY
@@ -221,6 +213,19 @@ class Watch:
         spread = number * 7 % 120 if record.fitted < 0 else 0
         self._next_fit[number] = first + REFIT_MINUTES - TOGETHER * spread
         record.fitted = now
+
+    def _think_over(self, number: int, now: float, first: int) -> tuple[Habits, int]:
+        """What visits before ``now`` say of a desk, foretold from minute ``first`` on; how many they are."""
+        times, offered = self._records[number].evidence(now)
+        habits = learn_habits(
+            times,
+            offered,
+            timezone=self._desks[number].timezone,
+            now=now,
+            first=first,
+            prior=self._kinship.prior(number),
+        )
+        return habits, len(times)
 
     def _teach(self, number: int, habits: Habits) -> None:
         """Keep what the desk says about others."""
@@ -423,15 +428,6 @@ class Watch:
     def learnt(self, desk_id: str) -> LearntDesk:
         """What has been learnt of a desk, for people. Raises KeyError for a desk that is not watched."""
         number = self._index[desk_id]
-        desk, record = self._desks[number], self._records[number]
-        now = 60.0 * (self._last[number] // 60 + 1) if record.times else 0.0
-        times, offered = record.evidence(now)
-        habits = learn_habits(
-            times,
-            offered,
-            timezone=desk.timezone,
-            now=now,
-            first=int(now // 60),
-            prior=self._kinship.prior(number),
-        )
-        return explain(habits, timezone=desk.timezone, sightings=len(times))
+        now = 60.0 * (self._last[number] // 60 + 1) if self._records[number].times else 0.0
+        habits, sightings = self._think_over(number, now, int(now // 60))
+        return explain(habits, timezone=self._desks[number].timezone, sightings=sightings)
