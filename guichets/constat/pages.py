@@ -15,7 +15,7 @@ from guichets.constat.attempts import Attempt
 from guichets.constat.criterion import monday_of
 from guichets.constat.proofs import Proof
 from guichets.constat.sentences import CONVERSATION, Sentences
-from guichets.constat.wacz import Copy
+from guichets.constat.wacz import Copy, is_drawn
 from guichets.evidence.errors import EvidenceError
 from guichets.evidence.exchange import EvidenceRef
 from guichets.evidence.reader import ArchivedPage
@@ -219,11 +219,6 @@ class Choice:
         by_number = {shot.attempt.number: shot for shot in found if shot is not None}
         ordered = [by_number[number] for number in sorted(by_number)]
         return ordered[:MOST_SHOTS], max(0, len(ordered) - MOST_SHOTS)
-
-
-def is_drawn(url: str) -> bool:
-    """Whether it is what a browser made of a page, and not what a host answered."""
-    return url.startswith((SCREENSHOT, SHOWN))
 
 
 def photograph_of(pages: Iterable[tuple[EvidenceRef, ArchivedPage]]) -> bytes | None:

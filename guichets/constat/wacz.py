@@ -56,8 +56,13 @@ class Copy:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether a browser made it of a page: no host answered it, so that it has no head."""
-        return self.url.startswith((SCREENSHOT, SHOWN))
+        """Whether no host answered it, so that it has no head."""
+        return is_drawn(self.url)
+
+
+def is_drawn(url: str) -> bool:
+    """Whether it is what a browser made of a page, and not what a host answered."""
+    return url.startswith((SCREENSHOT, SHOWN))
 
 
 class WaczWriter:

@@ -6,10 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -40,17 +40,7 @@ class World:
     def constat(self, out: Path, first: date, last: date, *more: str, **environment: str) -> Made:
         """Run the command as a person does."""
         desk = self.quarter.desk
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "guichets", "constat", "--desk", desk, "--out", str(out)),
-                *("--from", str(first), "--to", str(last), *more),
-            ],
-            env=self.environment() | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Made(out, done.returncode, done.stdout, done.stderr)
+        return run_constat(out, desk, first, last, *more, environment=self.environment() | environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +82,35 @@ class Made:
                         for name in package.namelist():
                             inside = package.read(name)
                             yield name, gzip.decompress(inside) if name.endswith(".gz") else inside
+
+
+def run_constat(
+    out: Path,
+    desk: str,
+    first: date,
+    last: date,
+    *more: str,
+    environment: Mapping[str, str],
+    then: datetime | None = None,
+) -> Made:
+    """Run the command; with its clock set to ``then``, if given."""
+    command = ["-m", "guichets"]
+    if then is not None:
+        script = (
+            "import datetime, guichets.clock\n"
+            f"then = datetime.datetime.fromisoformat('{then.isoformat()}')\n"
+            "guichets.clock.SystemClock.now = lambda self: then\n"
+            "from guichets.cli import main\nmain()\n"
+        )
+        command = ["-c", script]
+    done = subprocess.run(
+        [
+            *(sys.executable, *command, "constat", "--desk", desk, "--out", str(out)),
+            *("--from", str(first), "--to", str(last), *more),
+        ],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return Made(out, done.returncode, done.stdout, done.stderr)
 
 
 _FRAMES = (  # heads and feet of pages, and the heading that the long table repeats on each

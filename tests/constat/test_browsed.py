@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import re
-import subprocess
-import sys
 import zipfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +19,8 @@ from guichets.evidence import ArchiveReader, seal_until
 from guichets.french import PARIS
 from guichets.proof.holds import refs_of
 from guichets.visit import SCREENSHOT, SHOWN
-from tests.constat.conftest import Made
+from tests.constat.conftest import Made, run_constat
+from tests.constat.opened import WARC, check_index, members_of
 from tests.crawl_fixtures import Crawler, CrawlResult, Workshop
 
 pytestmark = [pytest.mark.xdist_group("browsing"), pytest.mark.timeout(400)]
@@ -43,22 +42,12 @@ class Visited:
         seen = [
             datetime.fromisoformat(result.desks[desk]["observed_at"]) for result in (self.first, self.second)
         ]
-        days = [str(at.astimezone(PARIS).date()) for at in seen]
-        script = (
-            "import datetime, guichets.clock\n"
-            f"then = datetime.datetime.fromisoformat('{(seen[-1] + timedelta(days=4)).isoformat()}')\n"
-            "guichets.clock.SystemClock.now = lambda self: then\n"
-            "from guichets.cli import main\nmain()\n"
-        )
-        done = subprocess.run(
-            [
-                *(sys.executable, "-c", script, "constat", "--desk", desk, "--out", str(out)),
-                *("--from", days[0], "--to", days[-1]),
-            ],
-            env=self.crawler.environment | environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return Made(out, done.returncode, done.stdout, done.stderr)
+        first, last = (at.astimezone(PARIS).date() for at in seen)
+        environment = self.crawler.environment | environment
+        then = seen[-1] + timedelta(days=4)
+        made = run_constat(out, desk, first, last, environment=environment, then=then)
+        assert made.status == 0, made.stderr
+        return made
 
 
 @pytest.fixture(scope="module")
@@ -123,15 +112,9 @@ def test_photographs_are_in_the_archive_and_checked(made: Made, capsys: pytest.C
 def test_another_photograph_is_found(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A pixel changed inside the archive, with the hash that record gives of itself changed too."""
     import gzip
-    import zlib
 
     with zipfile.ZipFile(made.out / "archive.wacz") as package:
-        data = package.read("archive/constat.warc.gz")
-    members = []
-    while data:
-        engine = zlib.decompressobj(31)
-        members.append(engine.decompress(data))
-        data = engine.unused_data
+        members = members_of(package.read(WARC))
     place = next(n for n, one in enumerate(members) if b"WARC-Type: resource" in one and b"\x89PNG" in one)
     head, _, block = members[place].partition(b"\r\n\r\n")
     body = block.removesuffix(b"\r\n\r\n")
@@ -154,7 +137,7 @@ def test_another_photograph_is_found(made: Made, tmp_path: Path, capsys: pytest.
 def _wacz_of(made: Made, warc: bytes) -> bytes:
     with zipfile.ZipFile(made.out / "archive.wacz") as package:
         inside = {name: package.read(name) for name in package.namelist()}
-    inside["archive/constat.warc.gz"] = warc
+    inside[WARC] = warc
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as package:
         for name, content in inside.items():
@@ -163,35 +146,11 @@ def _wacz_of(made: Made, warc: bytes) -> bytes:
 
 
 def test_the_archive_lists_pages_and_finds_what_was_photographed(made: Made, tmp_path: Path) -> None:
-    index, pages = check_index(made, tmp_path)
-    assert any(url.startswith(SCREENSHOT) for url in index)
-    assert pages
-    assert not [url for url in pages if url.startswith("urn:") or url.endswith((".js", ".css"))]
-
-
-def check_index(made: Made, tmp_path: Path) -> tuple[list[str], list[str]]:
-    """The WACZ is valid and indexed as by the standard indexer; addresses in its index and in its list."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "wacz", "validate", "-f", str(made.out / "archive.wacz")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, "the passed WACZ is valid" in done.stdout) == (0, True), done.stdout
-    with zipfile.ZipFile(made.out / "archive.wacz") as package:
-        warc = tmp_path / "constat.warc.gz"
-        warc.write_bytes(package.read("archive/constat.warc.gz"))
-        ours = [line.split(" ", 2) for line in package.read("indexes/index.cdx").decode().splitlines()]
-        pages = [json.loads(line) for line in package.read("pages/pages.jsonl").decode().splitlines()]
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("cdxj-indexer")), "--sort", str(warc)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    theirs = [line.split(" ", 2) for line in done.stdout.splitlines()]
-    assert [line[:2] for line in ours] == [line[:2] for line in theirs]
-    for one, other in zip(ours, theirs, strict=True):
-        mine, reference = json.loads(one[2]), json.loads(other[2])
-        same = ("url", "mime", "status", "offset", "length", "filename")
-        assert {name: mine.get(name) for name in same} == {name: reference.get(name) for name in same}
-    return [line[0] for line in ours], [page["url"] for page in pages[1:]]
+    told, pages = check_index(made, tmp_path, "mime")
+    assert any(key.startswith(SCREENSHOT) for key, _ in told)
+    urls = [page["url"] for page in pages[1:]]
+    assert urls
+    assert not [url for url in urls if url.startswith("urn:") or url.endswith((".js", ".css"))]
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +179,7 @@ def test_a_conversation_is_shown_as_text_and_no_sentence_is_made_up(
     (picture,) = (made.out / "pages").glob("page-*.png")
     assert picture.stem == page.stem
     assert "messages d'une conversation WebSocket" in made.pdf_text()
-    check_index(made, tmp_path)
+    check_index(made, tmp_path, "mime")
     assert verify.main([str(made.zip)]) == 0
     assert "pages ne sont pas jointes" not in capsys.readouterr().out
 

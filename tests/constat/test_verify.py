@@ -23,6 +23,7 @@ from guichets.constat.wacz import write_stored
 from guichets.evidence import read_seals
 from guichets.evidence.timestamp import stamp_seal
 from tests.constat.conftest import Made, World
+from tests.constat.opened import WARC, members_of
 from tests.constat.quarter import FIRST
 
 pytestmark = [pytest.mark.xdist_group("constat"), pytest.mark.timeout(400)]
@@ -269,14 +270,7 @@ def page_replaced(files: Files) -> None:
 
     with zipfile.ZipFile(io.BytesIO(files["archive.wacz"])) as package:
         inside = {name: package.read(name) for name in package.namelist()}
-    members = []
-    data = inside["archive/constat.warc.gz"]
-    import zlib
-
-    while data:
-        engine = zlib.decompressobj(31)
-        members.append(engine.decompress(data))
-        data = engine.unused_data
+    members = members_of(inside[WARC])
     place = next(n for n, one in enumerate(members) if b"existe plus de plage" in one and b"response" in one)
     head, _, block = members[place].partition(b"\r\n\r\n")
     http, _, body = block.removesuffix(b"\r\n\r\n").partition(b"\r\n\r\n")
@@ -285,7 +279,7 @@ def page_replaced(files: Files) -> None:
     size = f"Content-Length: {len(http) + 4 + len(other)}".encode()
     head = b"\r\n".join(size if line.startswith(b"Content-Length") else line for line in head.split(b"\r\n"))
     members[place] = head + b"\r\n\r\n" + http + b"\r\n\r\n" + other + b"\r\n\r\n"
-    inside["archive/constat.warc.gz"] = b"".join(gzip.compress(one, mtime=0) for one in members)
+    inside[WARC] = b"".join(gzip.compress(one, mtime=0) for one in members)
     described = json.loads(inside["datapackage.json"])
     for one in described["resources"]:
         one["hash"] = "sha256:" + hashlib.sha256(inside[one["path"]]).hexdigest()
