@@ -264,7 +264,6 @@ def test_state_that_cannot_be_used_is_relearnt(
 def test_observations_of_the_future_teach_nothing(
     new_planner: Callable[..., Planner], database: Database, connection: psycopg.Connection[Any]
 ) -> None:
-    connection.execute("SELECT ensure_partitions(now(), 2)")
     _observe(connection, "d1", "offered", "1 hour")
     _observe(connection, "d1", "none", "-1 hour")
     planner = new_planner()
@@ -403,6 +402,7 @@ def _observe(
     connection: psycopg.Connection[Any], desk: str, outcome: str, at: str, **columns: object
 ) -> None:
     values = {"purpose": "baseline", "counter_key": None, **columns}
+    connection.execute("SELECT ensure_partitions(now() + %s::interval, 0)", [at])  # it may be last month's
     connection.execute(
         "INSERT INTO observations (id, probe, desk_id, counter_key, family, departement, observed_at,"
         " outcome, rule, purpose, requests, parser, worker, host)"
