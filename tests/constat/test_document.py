@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from pypdf import PdfReader
-from pypdf.generic import DictionaryObject, IndirectObject
+from pypdf import PdfReader, PdfWriter
 
 from guichets.french import OUTCOMES
+from tests.constat.conformity import PLANTS, faults, objects
 from tests.constat.conftest import CASE, Made, World
 from tests.constat.quarter import SESSION, Truth
 
@@ -189,31 +189,23 @@ def test_the_text_is_in_the_order_it_is_read(text: str, whole: Made) -> None:
     assert "\xad" not in text  # no word is cut in two: search finds it
 
 
-def test_the_document_conforms_to_pdf_a_and_ua_as_far_as_can_be_told(whole: Made) -> None:
-    """No veraPDF is to be had from the registries: what it would look at first is looked at here."""
-    for name in ("constat.pdf", "couverture.pdf"):
-        reader = PdfReader(whole.out / name)
-        root: Any = reader.root_object
-        assert not reader.is_encrypted
-        assert root["/Lang"] == "fr-FR"
-        assert root["/MarkInfo"]["/Marked"].value is True
-        assert root["/ViewerPreferences"]["/DisplayDocTitle"].value is True
-        assert root["/OutputIntents"][0]["/S"] == "/GTS_PDFA1"
-        assert "/StructTreeRoot" in root
-        assert not {"/OpenAction", "/AA", "/AcroForm"} & set(root.keys())
-        meta = root["/Metadata"].get_data().decode()
-        assert "<pdfaid:part>3</pdfaid:part>" in meta
-        assert "<pdfaid:conformance>A</pdfaid:conformance>" in meta
-        assert "<pdfuaid:part>1</pdfuaid:part>" in meta
-        for page in reader.pages:
-            assert page.mediabox.width == pytest.approx(595.28, abs=0.1)  # A4
-            assert page.mediabox.height == pytest.approx(841.89, abs=0.1)
-            assert page["/Tabs"] == "/S"
-        fonts = [one for one in objects(reader) if one.get("/Type") == "/FontDescriptor"]
-        assert fonts
-        assert all({"/FontFile", "/FontFile2", "/FontFile3"} & set(font.keys()) for font in fonts)
-        kinds = {str(one.get("/S")) for one in objects(reader) if "/S" in one}
-        assert not kinds & {"/JavaScript", "/Launch", "/GoToR"}
+@pytest.mark.parametrize("name", ["constat.pdf", "couverture.pdf"])
+def test_nothing_seen_stands_between_it_and_pdf_a_and_ua(whole: Made, name: str) -> None:
+    assert faults(whole.out / name) == []
+    for page in PdfReader(whole.out / name).pages:
+        assert page.mediabox.width == pytest.approx(595.28, abs=0.1)  # A4
+        assert page.mediabox.height == pytest.approx(841.89, abs=0.1)
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_a_planted_fault_is_found_by_its_name(
+    whole: Made, tmp_path: Path, plant: Callable[[PdfWriter], None]
+) -> None:
+    """A check that cannot fail would be worth nothing: one document, spoilt in one way at a time."""
+    writer = PdfWriter(clone_from=whole.out / "couverture.pdf")
+    plant(writer)
+    writer.write(spoilt := tmp_path / "spoilt.pdf")
+    assert any(PLANTS[plant] in fault for fault in faults(spoilt)), faults(spoilt)
 
 
 def test_pictures_have_words_for_who_cannot_see_them_and_tables_have_heads(whole: Made) -> None:
@@ -228,13 +220,6 @@ def test_pictures_have_words_for_who_cannot_see_them_and_tables_have_heads(whole
     assert kinds["/TH"] >= 4 + 11 + 3
     assert kinds["/H1"] >= len(ORDER)
     assert kinds["/TR"] > 1400
-
-
-def objects(reader: PdfReader) -> list[DictionaryObject]:
-    found = []
-    for number in range(1, len(reader.xref[0]) + sum(len(one) for one in reader.xref_objStm.items()) + 1):
-        found.append(IndirectObject(number, 0, reader).get_object())
-    return [one for one in found if isinstance(one, DictionaryObject)]
 
 
 def test_pages_are_numbered(whole: Made) -> None:
