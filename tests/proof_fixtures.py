@@ -42,9 +42,11 @@ class Proved:
 
 @pytest.fixture(scope="module")
 def proved_crawl(module_workshop: Workshop) -> Proved:
-    """Two rounds over some desks, one of which answers nothing."""
+    """Two rounds over desks of two hosts: one answers nothing, the other has a desk with slots on any day."""
     box = module_workshop.sandbox(desks=8, departements=2, mixture="lives", seed=3)
-    box.set_host(box.hosts[1], down=True)
+    there, down = box.hosts
+    box.set_scene(next(desk["id"] for desk in box.desks() if there in desk["url"]), "offered")
+    box.set_host(down, down=True)
     database = module_workshop.database()
     crawler = module_workshop.crawler(box.catalogue, database)
     lines: list[dict[str, Any]] = []
