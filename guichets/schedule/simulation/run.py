@@ -8,10 +8,9 @@ visit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from guichets.schedule.simulation.rounds import baseline_round, uniform_round
 from guichets.schedule.simulation.trace import Trace
@@ -29,8 +28,7 @@ class PolicyName(StrEnum):
     WATCH = "watch"
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """One probe that was made."""
 
     desk_id: str

@@ -56,7 +56,7 @@ EXPLANATIONS = 10
 _OFFSETS = np.arange(-REACH, REACH + 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Habits:
     """What is foretold of a desk from an instant on."""
 
@@ -132,7 +132,7 @@ def learn_habits(
 
 
 def _visits(local: Floats, back: Floats, weight: Floats) -> Visits:
-    minute = (local // 60).astype(np.int64)
+    minute = (local / 60).astype(np.int64)
     weekend = ((minute // 1440 + 3) % 7 >= 5).astype(np.int64)  # the first of January 1970 was a Thursday
     return Visits(minute % 1440, weekend, back, weight)
 
@@ -175,10 +175,11 @@ def _watched(times: Floats, timezone: str, now: float, length_minutes: float) ->
     following = np.cumsum(counts[: len(middles)])
     waits = (times[following] - middles).astype(np.float32)
     kept = np.exp2((now - middles[::BINS]) / (-DAY * WEEKLY_HALF_LIFE_DAYS))
-    seen = np.exp(waits * np.float32(-1 / (60 * length_minutes))) * np.repeat(kept, BINS)[: len(middles)]
+    kept = np.repeat(kept, BINS)[: len(middles)]
+    seen = np.exp(waits * np.float32(-1 / (60 * length_minutes))) * kept
     bins = _week_bins(timezone, int(first // BIN_SECONDS), len(middles))
     longer = np.bincount(bins, seen, 7 * BINS)
-    shorter = np.bincount(bins, seen * np.repeat(kept, BINS)[: len(middles)], 7 * BINS)
+    shorter = np.bincount(bins, seen * kept, 7 * BINS)
     return shorter.reshape(7, BINS).astype(np.float64), longer.reshape(7, BINS).astype(np.float64)
 
 
@@ -305,10 +306,13 @@ def _support(place: Place) -> Floats:
 
 def _best_soon(intensity: Floats, length_minutes: float) -> Floats:
     """The best chance, within a quarter of an hour after each minute, that a desk not visited is open."""
-    open_then = intensity.copy()
+    steps = (1, 2, 4, 8, 16, 32)
+    before = sum(steps)
+    open_then = np.concatenate([intensity[-before:], intensity])
     kept = math.exp(-1 / length_minutes)
-    for step in (1, 2, 4, 8, 16, 32):  # sums what began up to 64 minutes before, each doubling its reach
-        open_then += kept**step * np.roll(open_then, step)
+    for step in steps:  # sums what began up to 63 minutes before, each doubling its reach
+        open_then[step:] += kept**step * open_then[:-step]
+    open_then = open_then[before:]
     best = np.concatenate([open_then, open_then[:16]])
     for step in (1, 2, 4, 8):
         best = np.maximum(best[:-step], best[step:])

@@ -70,6 +70,7 @@ class Prices:
 
 def _visits(catch: Floats, dense: Floats, price: float) -> Floats:
     """Visits each block is worth at a price."""
-    visits: Floats = np.clip(dense / np.float32(np.sqrt(price)), 1.0, 12.0)
+    visits: Floats = dense / np.float32(np.sqrt(price))
+    np.minimum(np.maximum(visits, 1.0, out=visits), 12.0, out=visits)
     visits[catch < price] = 0
     return visits

@@ -72,10 +72,13 @@ class RoutineFit:
 
     def _spread(self, visits: Visits) -> tuple[Ints, Floats]:
         """For each visit, the minutes before it, and how likely an opening begun there was still seen."""
-        places = (visits.minute[:, None] - self._steps) % _DAY_MINUTES + visits.kind[:, None] * _DAY_MINUTES
-        inside = np.clip(visits.back[:, None] - self._steps, 0.0, 1.0)
-        inside[:, 0] = 1.0
-        return places, self._lasts * inside
+        places = visits.minute[:, None] - self._steps
+        places += _DAY_MINUTES * (places < 0)  # several times as quick as the remainder
+        places += _DAY_MINUTES * visits.kind[:, None]
+        reach = np.minimum(np.maximum(visits.back[:, None] - self._steps, 0.0), 1.0)
+        reach[:, 0] = 1.0
+        reach *= self._lasts
+        return places, reach
 
     def learn(self, shares: Floats, rounds: int = ROUNDS) -> Routine:
         """``shares``: how much of each opening has no better explanation."""
@@ -94,7 +97,7 @@ class RoutineFit:
             self._improve(counted, usual)
         rate = self._rate()
         sure = self._trust(likely, weight)
-        flat = np.outer(self._kind, self._hour)[:, :, None]
+        flat = (self._kind[:, None] * self._hour)[:, :, None]
         minute = 1 + sure * (self._minute - 1)
         rate = flat * minute
         back = likely @ (self._steps + 0.5)
@@ -109,15 +112,15 @@ class RoutineFit:
         )
 
     def _rate(self) -> Floats:
-        return np.multiply.outer(np.outer(self._kind, self._hour), self._minute)
+        return (self._kind[:, None] * self._hour)[:, :, None] * self._minute
 
     def _improve(self, counted: Floats, usual: float) -> None:
         by_minute = counted.reshape(48, 60)
         by_hour = by_minute.sum(axis=1).reshape(2, 24)
-        could = SMOOTH @ (np.outer(self._kind, self._hour).ravel() @ self._watched.reshape(48, 60))
+        could = SMOOTH @ ((self._kind[:, None] * self._hour).ravel() @ self._watched.reshape(48, 60))
         self._could = could + _MINUTE_DOUBT
         self._minute = (SMOOTH @ by_minute.sum(axis=0) + _MINUTE_DOUBT) / self._could
-        self._minute /= self._minute.mean()
+        self._minute /= self._minute.sum() / 60
         could_hours = self._watched @ self._minute
         could_hour = NEAR @ (self._kind @ could_hours)
         self._hour = (NEAR @ by_hour.sum(axis=0) + _HOUR_DOUBT * usual) / (could_hour + _HOUR_DOUBT)

@@ -69,6 +69,7 @@ class Watch:
         self._resting: frozenset[str] = frozenset()
         self._minute: int | None = None
         self._desks: list[WatchedDesk] = []
+        self._names: list[str] = []
         self._index: dict[str, int] = {}
         self._records: list[Record] = []
         self._habits: list[Habits | None] = []
@@ -81,7 +82,8 @@ class Watch:
         """
         before, old, records, habits = self._index, self._desks, self._records, self._habits
         self._desks = list({desk.id: desk for desk in desks}.values())
-        self._index = {desk.id: number for number, desk in enumerate(self._desks)}
+        self._names = [desk.id for desk in self._desks]
+        self._index = {name: number for number, name in enumerate(self._names)}
         stay = [(number, before[name]) for name, number in self._index.items() if name in before]
         count = len(self._desks)
         self._records = [Record() for _ in self._desks]
@@ -255,7 +257,7 @@ class Watch:
         self._forget_future(start)
         self._advance(now)
         self._note_due(now, start + 60, baseline)
-        due = (np.clip(self._due_at, 0.0, 1e12) // 60).astype(np.int64)
+        due = (np.minimum(np.maximum(self._due_at, 0.0), 1e12) / 60).astype(np.int64)
         room = self._budget.room(now, due=due, clock_change=self._clock_change(start))
         if room <= 0:
             return []
@@ -266,7 +268,7 @@ class Watch:
         for number, reason, weight, is_dense in self._candidates(now, slots):
             if len(planned) >= room:
                 break
-            self._read_due(number, baseline)
+            self._read_due([number], baseline)
             host = self._host[number]
             at = slots.place(
                 host,
@@ -365,14 +367,15 @@ class Watch:
         """Read anew what is past or unknown, and some of the rest: an instant to come seldom changes."""
         stale = (self._due_at < end) | np.isinf(self._due_at)
         stale[now % REREAD_MINUTES :: REREAD_MINUTES] = True
-        for number in np.flatnonzero(stale).tolist():
-            self._read_due(number, baseline)
+        self._read_due(np.flatnonzero(stale).tolist(), baseline)
 
-    def _read_due(self, number: int, baseline: Mapping[str, datetime]) -> None:
-        at = baseline.get(self._desks[number].id)
-        if at is not self._due[number]:
-            self._due[number] = at
-            self._due_at[number] = math.inf if at is None else at.timestamp()
+    def _read_due(self, numbers: Iterable[int], baseline: Mapping[str, datetime]) -> None:
+        due, names = self._due, self._names
+        for number in numbers:
+            at = baseline.get(names[number])
+            if at is not due[number]:
+                due[number] = at
+                self._due_at[number] = math.inf if at is None else at.timestamp()
 
     def _host_due(self, start: float) -> Mapping[int, list[float]]:
         """Baseline probes to come that may keep a host busy in the minute that begins, by host."""
