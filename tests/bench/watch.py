@@ -48,6 +48,7 @@ def _reach(mix: str, every: float) -> None:
     dated, pulses, chance = (_share(found, kinds) for kinds in (DATED, ("pulse",), ("cancellation",)))
     broken = sum(sum(one.violations.values()) for one in found)
     error = sum(one.mean_error for one in rates) / len(rates)
+    together = max(one.overall_error for one in rates)
     covered = sum(one.covered for one in rates) / len(rates)
     again, moved = sum(one.found_again for one in found), sum(one.moved for one in found)
     print(
@@ -58,7 +59,8 @@ def _reach(mix: str, every: float) -> None:
         f"({soon / longer_seen:.1%} of those seen); "
         f"moved hours found again within 3 weeks {again} of {moved}\n"
         f"    {broken} violations in {sum(one.probes for one in found)} probes; "
-        f"rates: mean error {error:.3f} points, {covered:.1%} of intervals hold the truth"
+        f"rates: mean error of a desk {error:.3f} points, of all desks together at most {together:.3f}; "
+        f"{covered:.1%} of intervals hold the truth"
     )
 
 
