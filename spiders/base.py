@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 from uuid import UUID
 
 from scrapy import Request, Spider, signals
@@ -277,6 +277,8 @@ class DeskSpider(Spider):
                 logger.warning("%s; trying again", error, extra={"action": "database_away"})
                 await self.clock.sleep(DATABASE_RETRY_SECONDS)
                 continue
+            except DatabaseError as error:
+                self._fault("schedule_failed", str(error))
             if leases:
                 claimed_at = now
                 for lease in leases:
@@ -516,7 +518,7 @@ class DeskSpider(Spider):
         if self.crawler.stats is not None:
             self.crawler.stats.inc_value(name, count)
 
-    def _fault(self, reason: str, message: str) -> None:
+    def _fault(self, reason: str, message: str) -> NoReturn:
         logger.error("%s", message, extra={"action": reason})
         if self.crawler.stats is not None:
             self.crawler.stats.set_value(stats.FAULT, message)

@@ -77,7 +77,7 @@ def connect(
     except BaseException as error:
         connection.close()
         if isinstance(error, psycopg.Error):
-            raise _refused_role(target, role, error) from None
+            raise _not_set_up(target, role, error) from None
         raise
     return connection
 
@@ -100,7 +100,7 @@ async def connect_async(
     except BaseException as error:
         await connection.close()
         if isinstance(error, psycopg.Error):
-            raise _refused_role(target, role, error) from None
+            raise _not_set_up(target, role, error) from None
         raise
     return connection
 
@@ -249,7 +249,10 @@ def _reason(text: str) -> str:
     return lines[0]
 
 
-def _refused_role(dsn: str, role: Role, error: psycopg.Error) -> DatabaseError:
+def _not_set_up(dsn: str, role: Role, error: psycopg.Error) -> DatabaseError:
+    """Why a connection that was made does not act under its role: it ended meanwhile, or may not."""
+    if isinstance(error, psycopg.OperationalError):
+        return _unreachable(dsn, error)
     reason = (error.diag.message_primary or str(error)).strip()
     user = _read(dsn).get("user") or "that user"
     hint = f" An administrator can run: GRANT guichets_{role} TO {user}" if role != "owner" else ""

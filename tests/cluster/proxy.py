@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 SOCKET = ".s.PGSQL.5432"
@@ -20,6 +21,7 @@ class DatabaseProxy:
         self.folder = Path(tempfile.mkdtemp(prefix="guichets-proxy-"))
         self._is_cut = False
         self._swallows = False
+        self._before: tuple[bytes, Callable[[], None]] | None = None
         self._pipes: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -36,8 +38,13 @@ class DatabaseProxy:
         """Accept everything and answer nothing, as a network that lost its way: nobody is told."""
         self._swallows = True
 
+    def before(self, words: bytes, act: Callable[[], None]) -> None:
+        """Do something each time a client asks for ``words``, before PostgreSQL learns of it."""
+        self._before = words, act
+
     def mend(self) -> None:
         self._is_cut = self._swallows = False
+        self._before = None
 
     def close(self) -> None:
         self.cut()
@@ -80,6 +87,8 @@ class DatabaseProxy:
             while data := await reader.read(65_536):
                 if self._swallows:
                     continue
+                if self._before is not None and self._before[0] in data:
+                    await asyncio.to_thread(self._before[1])
                 writer.write(data)
                 await writer.drain()
         with contextlib.suppress(OSError):

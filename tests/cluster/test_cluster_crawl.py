@@ -122,6 +122,23 @@ def test_a_postgresql_that_restarts_while_a_worker_gets_ready_is_one_line(worksh
     assert "Traceback" not in result.log
 
 
+def test_what_postgresql_refuses_midway_ends_the_crawl_in_one_line(workshop: Workshop) -> None:
+    """An administrator took a right away: nothing is tried for ever, and what was seen is kept."""
+    box = workshop.sandbox(desks=12, departements=12, mixture="none", latency=200)
+    database = workshop.database()
+    crawler = workshop.crawler(box.catalogue, database)
+    process, out = crawler.start(settings={"GUICHETS_MAX_HOSTS": 1})
+    wait_until(lambda: read_rows(database, "SELECT FROM observations"), "the first rows")
+    with database.connect() as administrator:
+        administrator.execute("REVOKE UPDATE ON hosts FROM guichets_writer")
+    result = crawler.finish(process, out)
+    assert result.status == 1
+    assert "permission denied for table hosts" in result.log
+    assert "Traceback" not in result.log
+    rows = read_rows(database, "SELECT id::text FROM observations")
+    assert sorted(row["id"] for row in rows) == sorted(line["id"] for line in result.lines)
+
+
 def test_two_machines_with_different_catalogues_are_told_of_it(workshop: Workshop) -> None:
     """The last one to start wins; who comes back to what was replaced says so in one line."""
     box = workshop.sandbox(desks=2, departements=2, mixture="none")

@@ -10,6 +10,7 @@ from guichets import __version__
 from guichets import database as guichets_database
 from guichets.database import connection as connection_module
 from guichets.errors import ConfigurationError, DatabaseUnreachable
+from tests.cluster.proxy import DatabaseProxy
 from tests.database.conftest import Home
 from tests.database_fixtures import Database
 
@@ -83,6 +84,31 @@ def test_an_unknown_host_is_one_line() -> None:
 def test_a_missing_database_is_named(database: Database) -> None:
     with pytest.raises(DatabaseUnreachable, match=r'cannot be reached: database "missing" does not exist$'):
         guichets_database.connect(dsn=conninfo.make_conninfo(database.dsn, dbname="missing"))
+
+
+async def test_a_server_that_stops_before_the_role_is_taken_is_unreachable(database: Database) -> None:
+    """Nobody is told to grant a role that was granted long ago: the connection may simply be made again."""
+
+    def stop() -> None:
+        with database.connect() as administrator:
+            administrator.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    proxy = DatabaseProxy(str(conninfo.conninfo_to_dict(database.dsn)["host"]))
+    through = conninfo.make_conninfo(database.dsn, host=str(proxy.folder))
+    words = "cannot be reached: terminating connection due to administrator command$"
+    try:
+        proxy.before(b"SET ROLE", stop)
+        with pytest.raises(DatabaseUnreachable, match=words):
+            guichets_database.connect("writer", dsn=through)
+        with pytest.raises(DatabaseUnreachable, match=words):
+            await guichets_database.connect_async("writer", dsn=through, check=False)
+        proxy.mend()
+        guichets_database.connect("writer", dsn=through).close()
+    finally:
+        proxy.close()
 
 
 def test_a_wrong_password_is_one_line_without_the_password(home: Home) -> None:
