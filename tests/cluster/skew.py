@@ -38,7 +38,7 @@ class HastyWatch(watching.WatchPlanning):
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         watching.PASS_SECONDS = watching.RETRY_SECONDS = instants.CLOSEST_SECONDS = 1.0
-        planner.LEAD_SECONDS = 3.0
+        planner.LEAD_SECONDS = 8.0  # most instants of the baseline are known no longer before
         planner.LEASE_SECONDS = 5.0
         watch.EXPLORED_SHARE = 1.0  # nothing is learnt in three minutes
         return super().from_crawler(crawler)
