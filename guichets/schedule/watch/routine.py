@@ -97,7 +97,7 @@ class RoutineFit:
             self._improve(counted, usual)
         rate = self._rate()
         sure = self._trust(likely, weight)
-        flat = (self._kind[:, None] * self._hour)[:, :, None]
+        flat = self._by_hour()[:, :, None]
         minute = 1 + sure * (self._minute - 1)
         rate = flat * minute
         back = likely @ (self._steps + 0.5)
@@ -111,13 +111,17 @@ class RoutineFit:
             rate.reshape(2, _DAY_MINUTES), pattern.reshape(2, _DAY_MINUTES), minute, back, spread, told
         )
 
+    def _by_hour(self) -> Floats:
+        """Kinds of day × hours."""
+        return self._kind[:, None] * self._hour
+
     def _rate(self) -> Floats:
-        return (self._kind[:, None] * self._hour)[:, :, None] * self._minute
+        return self._by_hour()[:, :, None] * self._minute
 
     def _improve(self, counted: Floats, usual: float) -> None:
         by_minute = counted.reshape(48, 60)
         by_hour = by_minute.sum(axis=1).reshape(2, 24)
-        could = SMOOTH @ ((self._kind[:, None] * self._hour).ravel() @ self._watched.reshape(48, 60))
+        could = SMOOTH @ (self._by_hour().ravel() @ self._watched.reshape(48, 60))
         self._could = could + _MINUTE_DOUBT
         self._minute = (SMOOTH @ by_minute.sum(axis=0) + _MINUTE_DOUBT) / self._could
         self._minute /= self._minute.sum() / 60

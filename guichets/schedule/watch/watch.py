@@ -69,7 +69,6 @@ class Watch:
         self._resting: frozenset[str] = frozenset()
         self._minute: int | None = None
         self._desks: list[WatchedDesk] = []
-        self._names: list[str] = []
         self._index: dict[str, int] = {}
         self._records: list[Record] = []
         self._habits: list[Habits | None] = []
@@ -82,8 +81,7 @@ class Watch:
         """
         before, old, records, habits = self._index, self._desks, self._records, self._habits
         self._desks = list({desk.id: desk for desk in desks}.values())
-        self._names = [desk.id for desk in self._desks]
-        self._index = {name: number for number, name in enumerate(self._names)}
+        self._index = {desk.id: number for number, desk in enumerate(self._desks)}
         stay = [(number, before[name]) for name, number in self._index.items() if name in before]
         count = len(self._desks)
         self._records = [Record() for _ in self._desks]
@@ -370,9 +368,9 @@ class Watch:
         self._read_due(np.flatnonzero(stale).tolist(), baseline)
 
     def _read_due(self, numbers: Iterable[int], baseline: Mapping[str, datetime]) -> None:
-        due, names = self._due, self._names
+        due, desks = self._due, self._desks
         for number in numbers:
-            at = baseline.get(names[number])
+            at = baseline.get(desks[number].id)
             if at is not due[number]:
                 due[number] = at
                 self._due_at[number] = math.inf if at is None else at.timestamp()
